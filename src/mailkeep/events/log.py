@@ -1,0 +1,54 @@
+"""Events as lines on standard error: one line an event, in `key=value` form.
+
+Known limit: writing is synchronous, so a terminal or a journal that does not read stops the
+program; under systemd the journal reads.
+"""
+
+import sys
+
+import structlog
+
+from mailkeep.events.types import EventType
+
+_QUIET = frozenset({EventType.LISTENING})
+"""Said by the command line itself, in the words its contract promises."""
+
+_BAD_NEWS = {
+    EventType.INTERNAL_ERROR: "error",
+    EventType.CERTIFICATE_REJECTED: "error",
+    EventType.SETTINGS_REJECTED: "error",
+    EventType.MESSAGES_NOT_REMOVED: "error",
+    EventType.ACCEPTING_PAUSED: "warning",
+    EventType.MAILDROP_UNAVAILABLE: "warning",
+    EventType.MESSAGE_UNREADABLE: "warning",
+    EventType.LOGIN_DEFERRED: "warning",
+    EventType.LOGIN_REFUSED: "warning",
+}
+"""What is worse than information; fail2ban and people grep for it."""
+
+
+class LogSink:
+    """Writes every event to standard error."""
+
+    def __init__(self) -> None:
+        self._logger = structlog.wrap_logger(
+            structlog.PrintLogger(sys.stderr),
+            processors=[
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+            ],
+        )
+
+    def emit(self, event: EventType, /, **fields: str | float | None) -> None:
+        """Write one line; see `EventSink`."""
+        if event in _QUIET:
+            return
+        known = {name: _printable(value) for name, value in fields.items() if value is not None}
+        self._logger.msg(event.value, level=_BAD_NEWS.get(event, "info"), **known)
+
+
+def _printable(value: str | float) -> str | int | float:
+    """Keep a name from outside from forging a second line or moving a terminal's cursor."""
+    if isinstance(value, str) and not value.isprintable():
+        return value.encode("unicode_escape").decode()
+    return value
