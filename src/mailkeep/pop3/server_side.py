@@ -1,0 +1,221 @@
+"""The server's side of a session, without I/O: octets in, event out, reply to octets.
+
+Who drives it: give it what arrived (`receive`), ask what it means (`next_event`), answer
+(`answer` or `challenge`), and again. It keeps the rules that hold whatever the command does:
+line limits, legality, one reply a command, the count of bad commands, nothing waiting behind STLS.
+It knows no mail and no account.
+
+After STLS was answered with +OK it is spent: what comes next belongs to TLS, and the session
+starts from nothing with a new object (RFC 2595 section 4).
+"""
+
+import binascii
+from dataclasses import dataclass
+
+from mailkeep.pop3 import commands
+from mailkeep.pop3.capabilities import list_capabilities
+from mailkeep.pop3.commands import (
+    BadCommand,
+    Command,
+    NotPop3,
+    ObsoleteCommand,
+    decode_base64,
+    parse_command,
+)
+from mailkeep.pop3.lines import LineBuffer, LineTooLong
+from mailkeep.pop3.replies import Err, Reply
+from mailkeep.pop3.states import LEGAL, CommandKind, Phase, Security, phase_after
+from mailkeep.pop3.states import phase_after_refusal as after_refusal
+from mailkeep.values import Secret
+
+COMMAND_LIMIT_OCTETS = 1024
+"""RFC 2449 section 4 asks for 255; long names and passwords in UTF-8 need more."""
+
+SASL_LIMIT_OCTETS = 12_288
+"""RFC 5034 section 4 exempts AUTH; OAuth tokens of several KiB are met in practice."""
+
+_LINE_TOO_LONG = Err(b"line too long")
+_BEHIND_STLS = Err(b"nothing may be sent behind STLS before its answer")
+_WRONG_STATE = Err(b"not in this state")
+_STLS_FIRST = Err(b"STLS first")
+_OBSOLETE = Err(b"not offered")
+_CANCELLED = Err(b"cancelled")
+
+
+class LocalProtocolError(Exception):
+    """The program that drives this object broke a rule; a bug of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaslResponse:
+    """The client's next answer in an AUTH exchange, decoded."""
+
+    response: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A line that gets this answer and nothing else; the answer is not given to `answer`."""
+
+    reply: Err
+    close: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Close the connection without a word: the peer speaks another protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeedData:
+    """No whole line has arrived."""
+
+
+Event = Command | SaslResponse | Refused | HangUp | NeedData
+
+NEED_DATA = NeedData()
+
+
+class ServerSide:
+    """One session, from the greeting or from the end of a TLS handshake."""
+
+    __slots__ = (
+        "_bad_after",
+        "_bad_before",
+        "_bad_in_a_row",
+        "_lines",
+        "_pending",
+        "_phase",
+        "security",
+    )
+
+    def __init__(self, security: Security, *, bad_before_login: int, bad_after_login: int) -> None:
+        """Start in AUTHORIZATION.
+
+        Args:
+            security: what protects the connection.
+            bad_before_login: bad commands in a row that close the connection; 0 for no limit.
+            bad_after_login: the same, once logged in.
+        """
+        self.security = security
+        self._bad_before = bad_before_login
+        self._bad_after = bad_after_login
+        self._bad_in_a_row = 0
+        self._lines = LineBuffer()
+        self._pending: CommandKind | None = None
+        self._phase = Phase.AUTHORIZATION
+
+    @property
+    def phase(self) -> Phase:
+        """Where the session stands."""
+        return self._phase
+
+    @property
+    def has_waiting_octets(self) -> bool:
+        """Whether something arrived that was not read yet."""
+        return len(self._lines) > 0
+
+    def receive(self, octets: bytes) -> None:
+        """Take what the client sent."""
+        self._lines.receive(octets)
+
+    def next_event(self) -> Event:
+        """Return what the client says next.
+
+        Raises:
+            LocalProtocolError: the command before was not answered.
+        """
+        if self._pending is not None and self._phase is not Phase.EXCHANGE:
+            raise LocalProtocolError("the command before was not answered")
+        if self._phase in {Phase.CLOSED, Phase.ENCRYPTING}:
+            return NEED_DATA
+        try:
+            line = self._lines.next_line(self._line_limit())
+        except LineTooLong:
+            return self._close_with(_LINE_TOO_LONG)
+        if line is None:
+            return NEED_DATA
+        return self._read_response(line) if self._phase is Phase.EXCHANGE else self._read(line)
+
+    def answer(self, reply: Reply) -> bytes:
+        """Return the octets of the one reply to the command that `next_event` returned.
+
+        Raises:
+            LocalProtocolError: there is no command to answer.
+        """
+        kind = self._take_pending()
+        self._phase = phase_after(self._phase, kind, ok=not isinstance(reply, Err))
+        return reply.wire()
+
+    def challenge(self, data: bytes) -> bytes:
+        """Return the octets that ask for the next response of an AUTH exchange.
+
+        An empty challenge is a plus and a space (RFC 5034 section 4).
+
+        Raises:
+            LocalProtocolError: no AUTH is under way.
+        """
+        if self._pending is not commands.Auth:
+            raise LocalProtocolError("no AUTH is under way")
+        self._phase = Phase.EXCHANGE
+        return b"+ %b\r\n" % binascii.b2a_base64(data, newline=False)
+
+    def list_capabilities(self, mechanisms: tuple[str, ...]) -> tuple[bytes, ...]:
+        """Return the lines of CAPA's answer at this moment."""
+        return list_capabilities(self._phase, self.security, mechanisms)
+
+    def _line_limit(self) -> int:
+        if self._phase is Phase.EXCHANGE or self._lines.starts_with(b"AUTH "):
+            return SASL_LIMIT_OCTETS
+        return COMMAND_LIMIT_OCTETS
+
+    def _read(self, line: bytes) -> Event:
+        try:
+            command = parse_command(line)
+        except NotPop3:
+            self._phase = Phase.CLOSED
+            return HangUp()
+        except ObsoleteCommand:
+            self._phase = after_refusal(self._phase)
+            return Refused(_OBSOLETE, close=False)
+        except BadCommand as bad:
+            return self._count_bad(Err(str(bad).encode()))
+        if type(command) not in LEGAL[self._phase][self.security]:
+            return self._count_bad(self._why_not())
+        if isinstance(command, commands.Stls) and self._lines:
+            return self._close_with(_BEHIND_STLS)
+        self._bad_in_a_row = 0
+        self._pending = type(command)
+        return command
+
+    def _read_response(self, line: bytes) -> Event:
+        if line == b"*":
+            self._take_pending()
+            self._phase = after_refusal(self._phase)
+            return Refused(_CANCELLED, close=False)
+        try:
+            return SaslResponse(decode_base64(line))
+        except BadCommand as bad:
+            self._take_pending()
+            return self._count_bad(Err(str(bad).encode()))
+
+    def _why_not(self) -> Err:
+        return _STLS_FIRST if self.security is Security.STLS_FIRST else _WRONG_STATE
+
+    def _count_bad(self, reply: Err) -> Refused:
+        self._bad_in_a_row += 1
+        logged_in = self._phase is Phase.TRANSACTION
+        if self._bad_in_a_row == (self._bad_after if logged_in else self._bad_before):
+            return self._close_with(reply)
+        self._phase = after_refusal(self._phase)
+        return Refused(reply, close=False)
+
+    def _close_with(self, reply: Err) -> Refused:
+        self._phase = Phase.CLOSED
+        return Refused(reply, close=True)
+
+    def _take_pending(self) -> CommandKind:
+        if self._pending is None:
+            raise LocalProtocolError("there is no command to answer")
+        kind, self._pending = self._pending, None
+        return kind
