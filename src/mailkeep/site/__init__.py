@@ -1,0 +1,40 @@
+"""A site on disk: its folder, its `mailkeep.toml`, its defaults.
+
+It stands on `values` alone, so that `deliver`, which runs once a mail, may use it.
+"""
+
+from mailkeep.site.endpoint import Endpoint, Networks
+from mailkeep.site.errors import NoSite, SettingsError, SiteError, WrongUser
+from mailkeep.site.folder import (
+    SETTINGS_NAME,
+    SITE_VARIABLE,
+    Site,
+    check_owner,
+    find_site,
+    read_site,
+)
+from mailkeep.site.reading import parse_settings
+from mailkeep.site.settings import Limits, Listen, Maildrops, Service, Settings, Tls, TlsVersion
+
+__all__ = [
+    "SETTINGS_NAME",
+    "SITE_VARIABLE",
+    "Endpoint",
+    "Limits",
+    "Listen",
+    "Maildrops",
+    "Networks",
+    "NoSite",
+    "Service",
+    "Settings",
+    "SettingsError",
+    "Site",
+    "SiteError",
+    "Tls",
+    "TlsVersion",
+    "WrongUser",
+    "check_owner",
+    "find_site",
+    "parse_settings",
+    "read_site",
+]
