@@ -186,15 +186,17 @@ def decode_base64(encoded: bytes) -> Secret:
 
 
 def _fields(rest: bytes | None) -> list[bytes]:
-    if rest is None:
+    if not rest:
         return []
-    rest = rest.removesuffix(b" ")
-    return rest.split(b" ") if rest else []
+    fields = rest.removesuffix(b" ").split(b" ")
+    if b"" in fields:
+        raise BadCommand("one space stands between fields")
+    return fields
 
 
 def _number(field: bytes) -> MessageNumber:
-    if not _NUMBER.fullmatch(field):
-        raise BadCommand("a message-number is 1 to 10 digits")
+    if not _NUMBER.fullmatch(field) or int(field) == 0:
+        raise BadCommand("a message-number is 1 to 10 digits and counts from 1")
     return MessageNumber(int(field))
 
 
