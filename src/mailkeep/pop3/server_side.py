@@ -123,9 +123,9 @@ class ServerSide:
         """Return what the client says next.
 
         Raises:
-            LocalProtocolError: the command before was not answered.
+            LocalProtocolError: the command or response before was not answered.
         """
-        if self._pending is not None and self._phase is not Phase.EXCHANGE:
+        if self._pending is not None:
             raise LocalProtocolError("the command before was not answered")
         if self._phase in {Phase.CLOSED, Phase.ENCRYPTING}:
             return NEED_DATA
@@ -138,12 +138,14 @@ class ServerSide:
         return self._read_response(line) if self._phase is Phase.EXCHANGE else self._read(line)
 
     def answer(self, reply: Reply) -> bytes:
-        """Return the octets of the one reply to the command that `next_event` returned.
+        """Return the octets of the one reply to what `next_event` returned.
 
         Raises:
             LocalProtocolError: there is no command to answer.
         """
-        kind = self._take_pending()
+        if self._pending is None:
+            raise LocalProtocolError("there is no command to answer")
+        kind, self._pending = self._pending, None
         self._phase = phase_after(self._phase, kind, ok=not isinstance(reply, Err))
         return reply.wire()
 
@@ -157,6 +159,7 @@ class ServerSide:
         """
         if self._pending is not commands.Auth:
             raise LocalProtocolError("no AUTH is under way")
+        self._pending = None
         self._phase = Phase.EXCHANGE
         return b"+ %b\r\n" % binascii.b2a_base64(data, newline=False)
 
@@ -190,14 +193,14 @@ class ServerSide:
 
     def _read_response(self, line: bytes) -> Event:
         if line == b"*":
-            self._take_pending()
             self._phase = after_refusal(self._phase)
             return Refused(_CANCELLED, close=False)
         try:
-            return SaslResponse(decode_base64(line))
+            event = SaslResponse(decode_base64(line))
         except BadCommand as bad:
-            self._take_pending()
             return self._count_bad(Err(str(bad).encode()))
+        self._pending = commands.Auth
+        return event
 
     def _why_not(self) -> Err:
         return _STLS_FIRST if self.security is Security.STLS_FIRST else _WRONG_STATE
@@ -213,9 +216,3 @@ class ServerSide:
     def _close_with(self, reply: Err) -> Refused:
         self._phase = Phase.CLOSED
         return Refused(reply, close=True)
-
-    def _take_pending(self) -> CommandKind:
-        if self._pending is None:
-            raise LocalProtocolError("there is no command to answer")
-        kind, self._pending = self._pending, None
-        return kind
