@@ -16,17 +16,17 @@ _LINE_STARTS_WITH_DOT = re.compile(rb"\n\.")
 class DotStuffer:
     """Stuffs one body."""
 
-    __slots__ = ("_at_line_start",)
+    __slots__ = ("_tail",)
 
     def __init__(self) -> None:
-        self._at_line_start = True
+        self._tail = b"\r\n"  # the last two octets; the body starts like every other line
 
     def feed(self, piece: bytes) -> bytes:
         """Return the next octets of the wire form as they are sent."""
         if not piece:
             return piece
-        first_is_stuffed = self._at_line_start and piece.startswith(b".")
-        self._at_line_start = piece.endswith(b"\n")
+        first_is_stuffed = self._tail.endswith(b"\n") and piece.startswith(b".")
+        self._tail = (self._tail + piece[-2:])[-2:]
         if _LINE_STARTS_WITH_DOT.search(piece):
             piece = piece.replace(b"\n.", b"\n..")
         return b"." + piece if first_is_stuffed else piece
@@ -35,8 +35,9 @@ class DotStuffer:
         """Return the terminator.
 
         Raises:
-            ValueError: the body did not end with a line ending; a terminator would be a lie.
+            ValueError: the body did not end with CRLF; a client that ends at CRLF "." CRLF alone
+                would wait for ever.
         """
-        if not self._at_line_start:
+        if self._tail != b"\r\n":
             raise ValueError("a body in wire form ends with CRLF")
         return TERMINATOR
