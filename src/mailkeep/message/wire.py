@@ -1,8 +1,8 @@
 """The wire form of a stored message, and its length, chunk by chunk.
 
 Every LF without a CR before it becomes CRLF; a lone CR stays; if the last octets are not CRLF,
-CRLF is added; zero octets stay zero. This is the one place that says so: what is announced is
-counted here and what is sent is made here. It knows nothing of dot-stuffing (that is the
+CRLF is added; zero octets stay zero. This is the one place that says so: what is announced and what is
+sent are made here. It knows nothing of dot-stuffing (that is the
 protocol's) nor of where the octets come from.
 
 Sources: RFC 1939 sections 3 (lines end with CRLF) and 11 (octets are counted as sent).
@@ -75,24 +75,21 @@ def _wire_form(chunk: bytes) -> bytes:
 
 
 class WireCounter:
-    """The length of the wire form, without building it."""
+    """The length of the wire form, when only that is wanted.
 
-    __slots__ = ("_edge", "_octets")
+    Making the wire form and dropping it is as fast as counting line ends, and cannot disagree.
+    """
+
+    __slots__ = ("_form", "_octets")
 
     def __init__(self) -> None:
-        self._edge = _Edge.NOTHING_YET
+        self._form = WireForm()
         self._octets = 0
 
     def feed(self, chunk: bytes) -> None:
         """Count `chunk`, given what came before it."""
-        if not chunk:
-            return
-        with_cr = chunk.count(_CRLF) if b"\r" in chunk else 0
-        if self._edge is _Edge.AFTER_CR and chunk[0] == _LF_OCTET:
-            with_cr += 1
-        self._octets += len(chunk) + chunk.count(b"\n") - with_cr
-        self._edge = _EDGE_AFTER.get(chunk[-1], _Edge.MIDLINE)
+        self._octets += len(self._form.feed(chunk))
 
     def finish(self) -> int:
         """Return the octets of the wire form, the CRLF that the last line lacked included."""
-        return self._octets + len(_MISSING_END[self._edge])
+        return self._octets + len(self._form.finish())
