@@ -1,9 +1,9 @@
 """The wire form of a stored message, and its length, chunk by chunk.
 
 Every LF without a CR before it becomes CRLF; a lone CR stays; if the last octets are not CRLF,
-CRLF is added; zero octets stay zero. This is the one place that says so: what is announced and what is
-sent are made here. It knows nothing of dot-stuffing (that is the
-protocol's) nor of where the octets come from.
+CRLF is added; zero octets stay zero. This is the one place that says so: what is announced and
+what is sent are made here. It knows nothing of dot-stuffing (that is the protocol's) nor of where
+the octets come from.
 
 Sources: RFC 1939 sections 3 (lines end with CRLF) and 11 (octets are counted as sent).
 """
