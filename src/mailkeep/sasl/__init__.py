@@ -1,5 +1,19 @@
 """SASL mechanisms without I/O (RFC 4422). Nonces and time are arguments."""
 
-from mailkeep.sasl.mechanism import Challenge, PasswordCredentials, SaslFailed, ServerMechanism
+from mailkeep.sasl.mechanism import (
+    Challenge,
+    MechanismFactory,
+    PasswordCredentials,
+    SaslFailed,
+    ServerMechanism,
+)
+from mailkeep.sasl.registry import server_mechanisms
 
-__all__ = ["Challenge", "PasswordCredentials", "SaslFailed", "ServerMechanism"]
+__all__ = [
+    "Challenge",
+    "MechanismFactory",
+    "PasswordCredentials",
+    "SaslFailed",
+    "ServerMechanism",
+    "server_mechanisms",
+]

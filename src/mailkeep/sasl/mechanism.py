@@ -1,5 +1,10 @@
-"""The seam between a SASL mechanism and the protocol that carries it (RFC 4422)."""
+"""The seam between a SASL mechanism and the protocol that carries it (RFC 4422).
 
+A mechanism sees octets; base64, `*` and limits of length are the protocol's (RFC 5034). It checks
+nobody's password: it returns what the client sent, and whoever knows accounts decides.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -7,7 +12,10 @@ from mailkeep.values import Secret
 
 
 class SaslFailed(Exception):
-    """The client's response breaks the mechanism's rules; the text is for operators."""
+    """The client's response breaks the mechanism's rules; the text is for operators.
+
+    The text never repeats anything of the response, which holds a password.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +40,13 @@ class ServerMechanism(Protocol):
         """Take the client's response and return what comes next.
 
         Args:
-            response: decoded, and secret because it may hold a password; `None` when the client sent no initial response.
+            response: decoded, and secret because it may hold a password; `None` when the client
+                sent no initial response.
 
         Raises:
             SaslFailed: the exchange is over.
         """
+
+
+MechanismFactory = Callable[[], ServerMechanism]
+"""Starts an exchange."""

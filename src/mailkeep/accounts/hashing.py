@@ -1,0 +1,63 @@
+"""Where argon2 runs: off the loop, a few at a time, with a bounded queue before it.
+
+Each hash takes 19 MiB and tens of milliseconds of one core. Unbounded, a hundred guessers would
+have all the memory and every core; with a core left over, the sessions that are open keep going.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+WAITING_LIMIT = 200
+"""Logins that wait for a core: at 20 to 40 ms each that is 4 to 8 s of work for one, and a client
+waits longer than that for its answer. The next one is told to come again."""
+
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
+
+
+class QueueFull(Exception):
+    """As many logins wait as may."""
+
+
+def hashing_threads() -> int:
+    """Return how many hashes may run at a time: one core fewer than this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, cores - 1)
+
+
+class HashingPool:
+    """Runs hashes. Its count belongs to the loop's thread."""
+
+    def __init__(self, *, threads: int, waiting_limit: int = WAITING_LIMIT) -> None:
+        self._limit = threads + waiting_limit
+        self._inside = 0
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="hashing")
+
+    async def run(
+        self, work: Callable[Params, Result], *args: Params.args, **kwargs: Params.kwargs
+    ) -> Result:
+        """Call `work` when a thread is free, first come first served.
+
+        Cancelling frees the place in the queue; a hash that has begun runs to its end, and its
+        thread takes the next one only then.
+
+        Raises:
+            QueueFull: at once, when nobody else may wait.
+        """
+        if self._inside >= self._limit:
+            raise QueueFull(f"{self._limit} passwords are being checked or wait for it")
+        self._inside += 1
+        try:
+            return await asyncio.wrap_future(self._threads.submit(work, *args, **kwargs))
+        finally:
+            self._inside -= 1
+
+    def close(self) -> None:
+        """Wait for what runs, drop what waits. Safe to call twice."""
+        self._threads.shutdown(cancel_futures=True)
