@@ -1,0 +1,9 @@
+"""The POP3 server: listeners, connections, and the two programs a session runs through."""
+
+from mailkeep.server.before_login import Gate
+from mailkeep.server.holders import Holders
+from mailkeep.server.listener import Listener
+from mailkeep.server.meeting import Meeting
+from mailkeep.server.server import Server
+
+__all__ = ["Gate", "Holders", "Listener", "Meeting", "Server"]

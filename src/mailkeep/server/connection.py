@@ -1,0 +1,413 @@
+"""One client's octets on a real transport: TLS, deadlines, back-pressure, closing. No commands.
+
+It owns every buffer between the socket and the protocol. Reading pauses while what arrived has not
+been asked for, writing waits while the client is behind, and all that a client can make us wait for
+has a clock on it.
+
+Known limit: octets count as taken by the client when the kernel took them, so the last few hundred
+KiB of a stalled download are seen as progress.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from mailkeep.server.stall import OutputWatch
+from mailkeep.server.wire import Disconnected
+from mailkeep.site import Endpoint, Limits
+from mailkeep.tls import TlsError
+
+GATHER_OCTETS = 16_384
+"""Answers to pipelined commands leave together, up to a full TLS record (RFC 8446 section 5.1)."""
+
+OUTPUT_LIMIT_OCTETS = 262_144
+"""What may wait for one client before the program that writes has to wait too."""
+
+WATCH_EVERY_S = 5.0
+"""How often output that waits is looked at; small beside the shortest limit, 60 s."""
+
+LINGER_S = 2.0
+"""How long to listen on after a refusal: closing with unread octets makes the kernel send RST,
+and the client would never read why."""
+
+
+class Channel(Protocol):
+    """What stands between the wire and the protocol: nothing, or TLS."""
+
+    @property
+    def established(self) -> bool:
+        """Whether octets of the protocol may pass."""
+
+    @property
+    def peer_closed(self) -> bool:
+        """Whether the client said that it sends no more."""
+
+    def receive(self, octets: bytes) -> bytes:
+        """Turn what came over the wire into what the protocol reads."""
+
+    def output(self) -> bytes:
+        """Return what must go over the wire now."""
+
+    def send(self, plaintext: bytes) -> bytes:
+        """Turn what the protocol says into what goes over the wire."""
+
+    def close(self) -> bytes:
+        """Return the last octets for the wire."""
+
+
+class PlainChannel:
+    """Clear text: what comes is what is read."""
+
+    established = True
+    peer_closed = False
+
+    def receive(self, octets: bytes) -> bytes:
+        """Return the same octets."""
+        return octets
+
+    def output(self) -> bytes:
+        """Return nothing."""
+        return b""
+
+    def send(self, plaintext: bytes) -> bytes:
+        """Return the same octets."""
+        return plaintext
+
+    def close(self) -> bytes:
+        """Return nothing."""
+        return b""
+
+
+PLAIN = PlainChannel()
+
+
+class Connection(asyncio.Protocol):
+    """A client's connection, from accept to the end; implements `Wire`."""
+
+    __slots__ = (
+        "_arrived",
+        "_channel",
+        "_deadline",
+        "_deadline_at",
+        "_end_of_input",
+        "_ended",
+        "_expected",
+        "_limits",
+        "_lingering",
+        "_loop",
+        "_on_end",
+        "_on_start",
+        "_reading_paused",
+        "_sent",
+        "_stopping",
+        "_transport",
+        "_unsent",
+        "_unsent_octets",
+        "_waiter",
+        "_waiting_since",
+        "_watch",
+        "_watch_timer",
+        "_writable",
+        "peer",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        peer: Endpoint,
+        limits: Limits,
+        on_start: Callable[["Connection"], None],
+        on_end: Callable[["Connection"], None],
+    ) -> None:
+        """Wait for the transport.
+
+        Args:
+            loop: where it lives.
+            peer: who is on the other side.
+            limits: how long things may take.
+            on_start: told when octets can flow.
+            on_end: told when the socket is closed.
+        """
+        self.peer = peer
+        self._loop = loop
+        self._limits = limits
+        self._on_start = on_start
+        self._on_end = on_end
+        self._transport: asyncio.Transport
+        self._channel: Channel = PLAIN
+        self._arrived = b""
+        self._reading_paused = False
+        self._end_of_input = False
+        self._ended: str | None = None
+        self._lingering = False
+        self._stopping = False
+        self._unsent: list[bytes] = []
+        self._unsent_octets = 0
+        self._sent = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._waiting_since: float | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._deadline_at = float("inf")
+        self._expected = ""
+        self._watch: OutputWatch | None = None
+        self._watch_timer: asyncio.TimerHandle | None = None
+
+    # What a program does with it.
+
+    async def receive(self) -> bytes:
+        """See `Wire.receive`."""
+        self._flush()
+        while not self._arrived:
+            if self._stopping:
+                self.close("the server is stopping")
+            self.check_open()
+            if self._end_of_input:
+                raise Disconnected("the client closed the connection")
+            await self._wait_for_input()
+        arrived, self._arrived = self._arrived, b""
+        return arrived
+
+    def write(self, octets: bytes) -> None:
+        """See `Wire.write`."""
+        self._unsent.append(octets)
+        self._unsent_octets += len(octets)
+        if self._unsent_octets >= GATHER_OCTETS:
+            self._flush()
+
+    async def drain(self) -> None:
+        """See `Wire.drain`."""
+        if self._writable is not None:
+            await self._writable
+        self.check_open()
+
+    def expect_within(self, seconds: float, what: str) -> None:
+        """See `Wire.expect_within`."""
+        self._expected = what
+        if not seconds:
+            self.lift_deadline()
+            return
+        self._deadline_at = self._loop.time() + seconds
+        if self._deadline is None or self._deadline.when() > self._deadline_at:
+            self._set_timer(self._deadline_at)
+
+    def lift_deadline(self) -> None:
+        """See `Wire.lift_deadline`."""
+        self._deadline_at = float("inf")
+
+    def check_open(self) -> None:
+        """See `Wire.check_open`."""
+        if self._ended is not None:
+            raise Disconnected(self._ended)
+
+    # What the meeting of the programs does with it.
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether octets wait that no program has seen."""
+        return bool(self._arrived)
+
+    async def start_tls(self, channel: Channel) -> None:
+        """Send what is unsent in clear, then let nothing pass but through `channel`.
+
+        Octets that arrived and were not read go to the channel: they can only be a ClientHello.
+
+        Raises:
+            Disconnected: the handshake failed or took too long.
+        """
+        self._flush()
+        self._channel = channel
+        self.expect_within(self._limits.tls_handshake_s, "the TLS handshake")
+        early, self._arrived = self._arrived, b""
+        if early:
+            self.data_received(early)
+        while not channel.established:
+            self.check_open()
+            if self._end_of_input or self._stopping:
+                raise Disconnected("the connection ended in the TLS handshake")
+            await self._wait_for_input()
+        self.lift_deadline()
+
+    def silent_s(self) -> float:
+        """Return for how many seconds the client owes us its next word; 0 while it does not."""
+        if self._waiting_since is None or self._transport.get_write_buffer_size():
+            return 0.0
+        return self._loop.time() - self._waiting_since
+
+    def close(self, reason: str = "closed") -> None:
+        """Send what is unsent and close."""
+        if self._ended is None:
+            self._say_goodbye()
+            self._transport.close()
+            self._end(reason)
+
+    def close_after_refusal(self) -> None:
+        """Close like `close`, but so that a client in the middle of sending can read why."""
+        if self._ended is None:
+            self._say_goodbye()
+            self._lingering = True
+            self._transport.write_eof()
+            self._resume_reading()
+            self._loop.call_later(LINGER_S, self._transport.abort)
+            self._end("refused")
+
+    def abort(self, reason: str) -> None:
+        """Close at once; what the client has not taken is dropped."""
+        if self._ended is None:
+            self._end(reason)
+            self._transport.abort()
+
+    def stop(self) -> None:
+        """Let the command under way end, and take no other."""
+        self._stopping = True
+        if self._waiting_since is not None:
+            self.close("the server is stopping")
+
+    # What the transport tells.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=OUTPUT_LIMIT_OCTETS)
+        self._on_start(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Take octets off the wire."""
+        if self._ended is not None:
+            return
+        try:
+            plaintext = self._channel.receive(data)
+        except TlsError as error:
+            self._transmit(self._channel.output())
+            self._transport.close()
+            self._end(str(error))
+            return
+        self._transmit(self._channel.output())
+        if plaintext:
+            self._arrived += plaintext
+            if self._waiter is None:
+                self._pause_reading()
+        self._end_of_input |= self._channel.peer_closed
+        self._wake()
+
+    def eof_received(self) -> bool:
+        """Note that the client sends no more; what it sent is still answered."""
+        self._end_of_input = True
+        self._wake()
+        return not self._lingering
+
+    def pause_writing(self) -> None:
+        """Note that the client is behind."""
+        self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """Note that it has caught up."""
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the socket is closed."""
+        self._end("the connection was lost" if exc is None else f"the connection was lost: {exc}")
+        if self._watch_timer is not None:
+            self._watch_timer.cancel()
+        self._on_end(self)
+
+    # How it is done.
+
+    async def _wait_for_input(self) -> None:
+        self._waiter = self._loop.create_future()
+        self._waiting_since = self._loop.time()
+        self._resume_reading()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            self._waiting_since = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _pause_reading(self) -> None:
+        if not self._reading_paused:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._reading_paused:
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+    def _flush(self) -> None:
+        if self._unsent and self._ended is None:
+            octets = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)
+            self._unsent.clear()
+            self._unsent_octets = 0
+            self._transmit(self._channel.send(octets))
+
+    def _transmit(self, octets: bytes) -> None:
+        if octets:
+            self._transport.write(octets)
+            self._sent += len(octets)
+            if self._watch_timer is None:
+                self._watch_timer = self._loop.call_later(WATCH_EVERY_S, self._look_at_output)
+
+    def _say_goodbye(self) -> None:
+        self._flush()
+        self._transmit(self._channel.close())
+
+    def _end(self, reason: str) -> None:
+        """Let no program go on; the first reason stands."""
+        if self._ended is not None:
+            return
+        self._ended = reason
+        self._arrived = b""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._wake()
+        self.resume_writing()
+
+    def _set_timer(self, when: float) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self._loop.call_at(when, self._deadline_came)
+
+    def _deadline_came(self) -> None:
+        self._deadline = None
+        if self._loop.time() < self._deadline_at:
+            if self._deadline_at != float("inf"):
+                self._set_timer(self._deadline_at)
+            return
+        self._expire(f"{self._expected} took too long")
+
+    def _expire(self, reason: str) -> None:
+        """Close without a word (RFC 1939 section 3), and without waiting for a client that is."""
+        if self._transport.get_write_buffer_size():
+            self.abort(reason)
+            return
+        self._transmit(self._channel.close())
+        self._transport.close()
+        self._end(reason)
+
+    def _look_at_output(self) -> None:
+        self._watch_timer = None
+        waiting = self._transport.get_write_buffer_size()
+        if not waiting:
+            self._watch = None
+            return
+        now, taken = self._loop.time(), self._sent - waiting
+        if self._watch is None:
+            self._watch = OutputWatch(
+                now,
+                taken,
+                stall_s=self._limits.output_stall_s,
+                window_s=self._limits.output_rate_window_s,
+                octets_per_s=self._limits.output_rate_octets_per_s,
+            )
+        reason = self._watch.judge(now, taken)
+        if reason is None:
+            self._watch_timer = self._loop.call_later(WATCH_EVERY_S, self._look_at_output)
+            return
+        self._end(reason)
+        self._transport.abort()

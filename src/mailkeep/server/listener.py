@@ -1,0 +1,171 @@
+"""Accepting connections: how many at once, from where, and what when descriptors run out.
+
+The loop's own accepting drops connections without a word when the process has no descriptors left;
+this one pauses, so that clients wait in the kernel's queue and nothing spins.
+"""
+
+import asyncio
+import errno
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from mailkeep.events import EventSink, EventType
+from mailkeep.pop3 import Security
+from mailkeep.server.connection import Connection
+from mailkeep.site import Endpoint, Limits, Listen, Service
+
+ACCEPTS_A_TURN = 64
+"""Connections that one listener takes before the sessions get their turn."""
+
+RETRY_S = 1.0
+"""How long accepting pauses when the process or the system is out of descriptors."""
+
+BACKLOG = 1024
+"""Handshakes that the kernel keeps for us; it cuts this to net.core.somaxconn."""
+
+_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+KEEPALIVE_PROBES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One listening socket and who may come in through it."""
+
+    settings: Listen
+    socket: socket.socket
+
+    def security_for(self, peer: Endpoint) -> Security | None:
+        """Return what protects a new connection, None when it may not be made at all."""
+        address = ip_address(peer.host.partition("%")[0])
+        if address not in self.settings.allow:
+            return None
+        if self.settings.service is Service.POP3S:
+            return Security.TLS
+        if address in self.settings.cleartext_from:
+            return Security.CLEARTEXT_ALLOWED
+        return Security.STLS_FIRST
+
+    def __str__(self) -> str:
+        return f"{self.settings.service.value} {Endpoint(*self.socket.getsockname()[:2])}"
+
+
+@dataclass(eq=False)
+class Door:
+    """Lets clients in through every listener of a server, never more at once than `capacity`."""
+
+    listeners: Sequence[Listener]
+    capacity: int
+    limits: Limits
+    sink: EventSink
+    on_start: Callable[[Connection, Security], None]
+    connections: set[Connection] = field(default_factory=set)
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+    _paused: bool = True
+    _closed: bool = False
+    _arriving: set[asyncio.Task[object]] = field(default_factory=set)
+
+    def open(self) -> None:
+        """Begin to accept."""
+        for listener in self.listeners:
+            listener.socket.settimeout(0)
+            listener.socket.listen(BACKLOG)
+        self._resume()
+
+    def close(self) -> None:
+        """Accept nobody any more and close the listening sockets."""
+        self._pause()
+        self._closed = True
+        for listener in self.listeners:
+            listener.socket.close()
+
+    def _resume(self) -> None:
+        if self._paused and not self._closed:
+            self._paused = False
+            for listener in self.listeners:
+                self._loop.add_reader(listener.socket, self._accept, listener)
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            for listener in self.listeners:
+                self._loop.remove_reader(listener.socket)
+
+    def _accept(self, listener: Listener) -> None:
+        for _ in range(ACCEPTS_A_TURN):
+            if self._occupied >= self.capacity:
+                self.sink.emit(EventType.ACCEPTING_PAUSED, reason="all connections are taken")
+                self._pause()
+                return
+            try:
+                accepted, address = listener.socket.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._wait_for_resources(error)
+                return
+            self._let_in(listener, accepted, Endpoint(*address[:2]))
+
+    def _wait_for_resources(self, error: OSError) -> None:
+        if error.errno not in _OUT_OF_RESOURCES:
+            raise error
+        self.sink.emit(EventType.ACCEPTING_PAUSED, reason=str(error))
+        self._pause()
+        self._loop.call_later(RETRY_S, self._resume)
+
+    def _let_in(self, listener: Listener, accepted: socket.socket, peer: Endpoint) -> None:
+        security = listener.security_for(peer)
+        if security is None:
+            self.sink.emit(EventType.CONNECTION_REFUSED, peer=str(peer), listener=str(listener))
+            accepted.close()
+            return
+        accepted.settimeout(0)
+        end_dead_peers(accepted, self.limits.dead_peer_s)
+        arrival = self._loop.create_task(self._connect(accepted, peer, security))
+        self._arriving.add(arrival)
+        arrival.add_done_callback(self._arriving.discard)
+
+    async def _connect(self, accepted: socket.socket, peer: Endpoint, security: Security) -> None:
+        def start(connection: Connection) -> None:
+            self.connections.add(connection)
+            self.on_start(connection, security)
+
+        await self._loop.connect_accepted_socket(
+            lambda: Connection(self._loop, peer, self.limits, start, self._ended), accepted
+        )
+
+    def _ended(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+        if self._paused and not self._closed and self._occupied < self.capacity:
+            self.sink.emit(EventType.ACCEPTING_RESUMED)
+            self._resume()
+
+    @property
+    def _occupied(self) -> int:
+        return len(self.connections) + len(self._arriving)
+
+
+def end_dead_peers(accepted: socket.socket, seconds: float) -> None:
+    """Let the kernel end the connection of a peer that is gone (RFC 1122 4.2.3.6, RFC 5482).
+
+    Args:
+        accepted: a connection's socket.
+        seconds: after which a dead peer must have been noticed, idle or not; 0 for never.
+    """
+    if not seconds:
+        return
+    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if sys.platform != "linux":
+        return
+    probe_s = max(1, int(seconds) // (2 * KEEPALIVE_PROBES))
+    idle_s = max(1, int(seconds) - KEEPALIVE_PROBES * probe_s)
+    for option, value in (
+        (socket.TCP_KEEPIDLE, idle_s),
+        (socket.TCP_KEEPINTVL, probe_s),
+        (socket.TCP_KEEPCNT, KEEPALIVE_PROBES),
+        (socket.TCP_USER_TIMEOUT, int(seconds * 1000)),
+    ):
+        accepted.setsockopt(socket.IPPROTO_TCP, option, value)

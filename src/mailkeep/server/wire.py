@@ -1,0 +1,50 @@
+"""What a program sees of a connection: octets in, octets out, and how long it may take.
+
+`before_login` and `after_login` stand on this and not on `connection`, so neither of them can reach
+TLS or a socket.
+"""
+
+from typing import Protocol
+
+
+class Disconnected(Exception):
+    """The connection is over, or must be; the text says why, for the log."""
+
+
+class Wire(Protocol):
+    """One client's connection."""
+
+    async def receive(self) -> bytes:
+        """Send what is unsent and return what arrives next, at least one octet.
+
+        Raises:
+            Disconnected: nothing more will come.
+        """
+
+    def write(self, octets: bytes) -> None:
+        """Take octets to be sent; they leave when enough have gathered, or with `receive`."""
+
+    async def drain(self) -> None:
+        """Wait while the client is behind with reading.
+
+        Raises:
+            Disconnected: it is gone.
+        """
+
+    def expect_within(self, seconds: float, what: str) -> None:
+        """Set the one deadline: close the connection unless it is lifted or set anew in time.
+
+        Args:
+            seconds: from now; 0 for no deadline.
+            what: what was waited for, for the log.
+        """
+
+    def lift_deadline(self) -> None:
+        """Wait as long as it takes."""
+
+    def check_open(self) -> None:
+        """Do nothing.
+
+        Raises:
+            Disconnected: the connection ended while the program was busy.
+        """
