@@ -1,0 +1,72 @@
+"""How the server speaks TLS: versions, suites, what is switched off.
+
+It must not know connections, or when a certificate is loaded.
+
+Known limits of Python's `ssl`: the groups are OpenSSL's own list (before Python 3.15 one curve or
+all), and the keys of session tickets live and die with the context.
+"""
+
+import ssl
+from pathlib import Path
+from typing import NoReturn
+
+from mailkeep.tls.channel import POP3
+from mailkeep.tls.errors import CertificateProblem
+
+TLS12_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Forward secrecy and authenticated encryption only (RFC 9325 section 4.2, and Mozilla's
+"intermediate" list without its finite-field suites). TLS 1.3 has no others."""
+
+
+def server_context(certificate: Path, key: Path, minimum: ssl.TLSVersion) -> ssl.SSLContext:
+    """Return a context for new connections.
+
+    The order of suites is the client's: it knows whether it has AES in hardware (RFC 9325 and
+    Mozilla's guideline; every suite here is a good one). Early data stays off, which is OpenSSL's
+    default; session tickets are OpenSSL's.
+
+    Args:
+        certificate: PEM, the server's certificate first and then the rest of its chain.
+        key: PEM, without a passphrase.
+        minimum: TLS 1.2 or 1.3.
+
+    Raises:
+        CertificateProblem: OpenSSL will not have these files.
+        ValueError: `minimum` is an older version (RFC 8996 forbids them).
+    """
+    if minimum not in {ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3}:
+        raise ValueError(f"TLS starts with version 1.2 here, not {minimum!r}")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = minimum
+    context.set_ciphers(TLS12_SUITES)
+    context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols([POP3])
+    _load(context, certificate, key)
+    return context
+
+
+def _load(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    def refuse_passphrase() -> NoReturn:
+        # Without this OpenSSL would ask on the terminal, and the server would stand still.
+        raise CertificateProblem(
+            key,
+            "the key is protected by a passphrase",
+            f"write a copy without one: openssl pkey -in {key} -out NEW",
+        )
+
+    try:
+        context.load_cert_chain(certificate, key, password=refuse_passphrase)
+    except ssl.SSLError as cause:
+        reason = (cause.reason or str(cause)).lower().replace("_", " ")
+        raise CertificateProblem(
+            certificate,
+            f"OpenSSL refuses it with the key {key}: {reason}",
+            f"look at both: openssl x509 -in {certificate} -text; openssl pkey -in {key} -check",
+        ) from cause
+    except OSError as cause:
+        raise CertificateProblem(
+            certificate,
+            f"cannot be read with the key {key}: {cause.strerror}",
+            "check that both files exist and belong to the site's user",
+        ) from cause
