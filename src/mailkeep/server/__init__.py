@@ -5,5 +5,15 @@ from mailkeep.server.holders import Holders
 from mailkeep.server.listener import Listener
 from mailkeep.server.meeting import Meeting
 from mailkeep.server.server import Server
+from mailkeep.server.sockets import CannotListen, inherit_sockets, open_listeners
 
-__all__ = ["Gate", "Holders", "Listener", "Meeting", "Server"]
+__all__ = [
+    "CannotListen",
+    "Gate",
+    "Holders",
+    "Listener",
+    "Meeting",
+    "Server",
+    "inherit_sockets",
+    "open_listeners",
+]

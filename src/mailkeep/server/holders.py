@@ -22,14 +22,7 @@ class Holder:
 class Holders:
     """The sessions of this process that hold a maildrop, by account."""
 
-    def __init__(self, takeover_after_s: float) -> None:
-        """Begin with none.
-
-        Args:
-            takeover_after_s: seconds of silence after which a session may be ended for another;
-                0 for never.
-        """
-        self._takeover_after_s = takeover_after_s
+    def __init__(self) -> None:
         self._by_account: dict[AccountId, Holder] = {}
 
     def add(self, account: AccountId, connection: Connection) -> Holder:
@@ -43,16 +36,18 @@ class Holders:
             del self._by_account[account]
         holder.released.set()
 
-    async def take_over(self, account: AccountId) -> bool:
+    async def take_over(self, account: AccountId, *, after_s: float) -> bool:
         """End the session that holds a maildrop if it has been silent too long; nothing is removed.
+
+        Args:
+            account: whose maildrop.
+            after_s: seconds of silence that are too long; 0 for never.
 
         Returns:
             Whether the maildrop was let go and may be opened again.
         """
         holder = self._by_account.get(account)
-        if holder is None or not self._takeover_after_s:
-            return False
-        if holder.connection.silent_s() < self._takeover_after_s:
+        if holder is None or not after_s or holder.connection.silent_s() < after_s:
             return False
         holder.connection.abort("another session of the same user took over")
         await holder.released.wait()

@@ -6,10 +6,11 @@ this one pauses, so that clients wait in the kernel's queue and nothing spins.
 
 import asyncio
 import errno
+import resource
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import ip_address
 
 from mailkeep.events import EventSink, EventType
@@ -30,6 +31,12 @@ _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 KEEPALIVE_PROBES = 3
 
+RESERVED_DESCRIPTORS = 128
+"""Listeners, database, index files, locks, the log, and what libraries open."""
+
+DESCRIPTORS_A_CONNECTION = 2
+"""Its socket, and the message that it is being sent."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listener:
@@ -49,28 +56,39 @@ class Listener:
             return Security.CLEARTEXT_ALLOWED
         return Security.STLS_FIRST
 
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it really listens."""
+        return Endpoint(*self.socket.getsockname()[:2])
+
     def __str__(self) -> str:
-        return f"{self.settings.service.value} {Endpoint(*self.socket.getsockname()[:2])}"
+        return f"{self.settings.service.value} {self.endpoint}"
 
 
-@dataclass(eq=False)
 class Door:
-    """Lets clients in through every listener of a server, never more at once than `capacity`."""
+    """Lets clients in through every listener of a server, never more at once than it has room."""
 
-    listeners: Sequence[Listener]
-    capacity: int
-    limits: Limits
-    sink: EventSink
-    on_start: Callable[[Connection, Security], None]
-    connections: set[Connection] = field(default_factory=set)
-    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-    _paused: bool = True
-    _closed: bool = False
-    _arriving: set[asyncio.Task[object]] = field(default_factory=set)
+    def __init__(
+        self,
+        listeners: Sequence[Listener],
+        limits: Limits,
+        sink: EventSink,
+        on_start: Callable[[Connection, Security], None],
+    ) -> None:
+        self.connections: set[Connection] = set()
+        self._listeners = list(listeners)
+        self._limits = limits
+        self._capacity = capacity_under(limits.connections, raise_descriptor_limit())
+        self._sink = sink
+        self._on_start = on_start
+        self._loop = asyncio.get_running_loop()
+        self._paused = True
+        self._closed = False
+        self._arriving: set[asyncio.Task[None]] = set()
 
     def open(self) -> None:
         """Begin to accept."""
-        for listener in self.listeners:
+        for listener in self._listeners:
             listener.socket.settimeout(0)
             listener.socket.listen(BACKLOG)
         self._resume()
@@ -79,51 +97,68 @@ class Door:
         """Accept nobody any more and close the listening sockets."""
         self._pause()
         self._closed = True
-        for listener in self.listeners:
+        for listener in self._listeners:
             listener.socket.close()
+
+    def reload(self, limits: Limits, listens: Sequence[Listen]) -> bool:
+        """Use other settings from the next connection on; see `Server.reload`."""
+        self._limits = limits
+        self._capacity = capacity_under(limits.connections, raise_descriptor_limit())
+        by_place = {(one.service, one.address): one for one in listens}
+        known = {(one.settings.service, one.settings.address) for one in self._listeners}
+        self._listeners = [
+            Listener(
+                by_place.get((one.settings.service, one.settings.address), one.settings), one.socket
+            )
+            for one in self._listeners
+        ]
+        return known == by_place.keys()
+
+    def _listener(self, listening: socket.socket) -> Listener:
+        return next(one for one in self._listeners if one.socket is listening)
 
     def _resume(self) -> None:
         if self._paused and not self._closed:
             self._paused = False
-            for listener in self.listeners:
-                self._loop.add_reader(listener.socket, self._accept, listener)
+            for listener in self._listeners:
+                self._loop.add_reader(listener.socket, self._accept, listener.socket)
 
     def _pause(self) -> None:
         if not self._paused:
             self._paused = True
-            for listener in self.listeners:
+            for listener in self._listeners:
                 self._loop.remove_reader(listener.socket)
 
-    def _accept(self, listener: Listener) -> None:
+    def _accept(self, listening: socket.socket) -> None:
         for _ in range(ACCEPTS_A_TURN):
-            if self._occupied >= self.capacity:
-                self.sink.emit(EventType.ACCEPTING_PAUSED, reason="all connections are taken")
+            if self._occupied >= self._capacity:
+                self._sink.emit(EventType.ACCEPTING_PAUSED, reason="all connections are taken")
                 self._pause()
                 return
             try:
-                accepted, address = listener.socket.accept()
+                accepted, address = listening.accept()
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError as error:
                 self._wait_for_resources(error)
                 return
-            self._let_in(listener, accepted, Endpoint(*address[:2]))
+            self._let_in(self._listener(listening), accepted, Endpoint(*address[:2]))
 
     def _wait_for_resources(self, error: OSError) -> None:
         if error.errno not in _OUT_OF_RESOURCES:
             raise error
-        self.sink.emit(EventType.ACCEPTING_PAUSED, reason=str(error))
+        self._sink.emit(EventType.ACCEPTING_PAUSED, reason=str(error))
         self._pause()
         self._loop.call_later(RETRY_S, self._resume)
 
     def _let_in(self, listener: Listener, accepted: socket.socket, peer: Endpoint) -> None:
         security = listener.security_for(peer)
         if security is None:
-            self.sink.emit(EventType.CONNECTION_REFUSED, peer=str(peer), listener=str(listener))
+            self._sink.emit(EventType.CONNECTION_REFUSED, peer=str(peer), listener=str(listener))
             accepted.close()
             return
         accepted.settimeout(0)
-        end_dead_peers(accepted, self.limits.dead_peer_s)
+        end_dead_peers(accepted, self._limits.dead_peer_s)
         arrival = self._loop.create_task(self._connect(accepted, peer, security))
         self._arriving.add(arrival)
         arrival.add_done_callback(self._arriving.discard)
@@ -131,16 +166,16 @@ class Door:
     async def _connect(self, accepted: socket.socket, peer: Endpoint, security: Security) -> None:
         def start(connection: Connection) -> None:
             self.connections.add(connection)
-            self.on_start(connection, security)
+            self._on_start(connection, security)
 
         await self._loop.connect_accepted_socket(
-            lambda: Connection(self._loop, peer, self.limits, start, self._ended), accepted
+            lambda: Connection(self._loop, peer, self._limits, start, self._ended), accepted
         )
 
     def _ended(self, connection: Connection) -> None:
         self.connections.discard(connection)
-        if self._paused and not self._closed and self._occupied < self.capacity:
-            self.sink.emit(EventType.ACCEPTING_RESUMED)
+        if self._paused and not self._closed and self._occupied < self._capacity:
+            self._sink.emit(EventType.ACCEPTING_RESUMED)
             self._resume()
 
     @property
@@ -169,3 +204,21 @@ def end_dead_peers(accepted: socket.socket, seconds: float) -> None:
         (socket.TCP_USER_TIMEOUT, int(seconds * 1000)),
     ):
         accepted.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def raise_descriptor_limit() -> int:
+    """Raise the soft limit of open files to the hard one and return it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def capacity_under(connections: int, descriptors: int) -> int:
+    """Return how many connections may be open at once.
+
+    Args:
+        connections: the operator's limit; 0 for none.
+        descriptors: files that the process may have open.
+    """
+    possible = max(1, (descriptors - RESERVED_DESCRIPTORS) // DESCRIPTORS_A_CONNECTION)
+    return min(connections, possible) if connections else possible

@@ -22,6 +22,7 @@ from mailkeep.server.holders import Holders
 from mailkeep.server.wire import Disconnected
 from mailkeep.site import Limits
 from mailkeep.tls import TlsChannel
+from mailkeep.values import AccountId
 
 STORE_SHARE = 0.9
 """Of the time to open a maildrop, what the store may use; in the rest it keeps what it learnt."""
@@ -139,7 +140,7 @@ class Meeting:
                 try:
                     return await self._open_store(admitted)
                 except MaildropBusy:
-                    if not await self.holders.take_over(account.id):
+                    if not await self._take_over(account.id):
                         raise
                     self.sink.emit(EventType.MAILDROP_TAKEN_OVER, account=str(account.address))
                     return await self._open_store(admitted)
@@ -153,6 +154,9 @@ class Meeting:
                 reason=str(unavailable) or "it took too long",
             )
             return replies.MAILDROP_UNAVAILABLE
+
+    async def _take_over(self, account: AccountId) -> bool:
+        return await self.holders.take_over(account, after_s=self.limits.takeover_after_s)
 
     async def _open_store(self, admitted: Admitted) -> Maildrop:
         timeout_s = self.limits.opening_s * STORE_SHARE or float("inf")

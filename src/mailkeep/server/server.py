@@ -1,7 +1,6 @@
 """A running server: from the first connection to an orderly end."""
 
 import asyncio
-import resource
 from collections.abc import Sequence
 
 from mailkeep.events import EventSink, EventType
@@ -9,12 +8,7 @@ from mailkeep.pop3 import Security
 from mailkeep.server.connection import Connection
 from mailkeep.server.listener import Door, Listener
 from mailkeep.server.meeting import Meeting
-
-RESERVED_DESCRIPTORS = 128
-"""Listeners, database, index files, locks, the log, and what libraries open."""
-
-DESCRIPTORS_A_CONNECTION = 2
-"""Its socket, and the message that it is being sent."""
+from mailkeep.site import Listen
 
 
 class Server:
@@ -33,7 +27,6 @@ class Server:
         self._sessions: set[asyncio.Task[None]] = set()
         self._door = Door(
             listeners,
-            capacity_under(meeting.limits.connections, raise_descriptor_limit()),
             meeting.limits,
             sink,
             self._begin,
@@ -42,6 +35,19 @@ class Server:
     def start(self) -> None:
         """Begin to accept."""
         self._door.open()
+
+    def reload(self, meeting: Meeting, listens: Sequence[Listen]) -> bool:
+        """Use other settings from the next connection on.
+
+        Args:
+            meeting: takes the place of the one before.
+            listens: who may come in where; a listener of the same service and address takes it.
+
+        Returns:
+            Whether that is all: False when a port is to be opened or closed, which takes a restart.
+        """
+        self._meeting = meeting
+        return self._door.reload(meeting.limits, listens)
 
     async def stop(self) -> None:
         """Accept nobody, end sessions between commands, give what is under way its time."""
@@ -62,21 +68,3 @@ class Server:
         session = asyncio.create_task(self._meeting.serve(connection, security))
         self._sessions.add(session)
         session.add_done_callback(self._sessions.discard)
-
-
-def raise_descriptor_limit() -> int:
-    """Raise the soft limit of open files to the hard one and return it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
-
-
-def capacity_under(connections: int, descriptors: int) -> int:
-    """Return how many connections may be open at once.
-
-    Args:
-        connections: the operator's limit; 0 for none.
-        descriptors: files that the process may have open.
-    """
-    possible = max(1, (descriptors - RESERVED_DESCRIPTORS) // DESCRIPTORS_A_CONNECTION)
-    return min(connections, possible) if connections else possible
