@@ -70,7 +70,11 @@ LEGAL: Mapping[Phase, Mapping[Security, frozenset[CommandKind]]] = {
         Security.CLEARTEXT_ALLOWED: _ALWAYS | _LOGIN | _NAMED | _STLS,
     },
     Phase.EXCHANGE: dict.fromkeys(Security, _NOTHING),
-    Phase.TRANSACTION: dict.fromkeys(Security, _ALWAYS | _MAIL),
+    Phase.TRANSACTION: {
+        Security.TLS: _ALWAYS | _MAIL,
+        Security.STLS_FIRST: _NOTHING,  # nobody logs in there, so nobody gets here
+        Security.CLEARTEXT_ALLOWED: _ALWAYS | _MAIL,
+    },
     Phase.ENCRYPTING: dict.fromkeys(Security, _NOTHING),
     Phase.CLOSED: dict.fromkeys(Security, _NOTHING),
 }
