@@ -1,9 +1,9 @@
 """One open SQLite database: its connections, its transactions, its threads.
 
 Every connection has the same settings: write-ahead log (a reader never waits for a writer),
-synchronous FULL (what is committed survives a power cut), foreign keys on. Reading and writing are
-two kinds of transaction, because one that starts by reading and then writes can be refused at once
-when another program wrote in between, and no waiting helps it.
+synchronous FULL (what is committed survives a power cut), foreign keys on. A transaction is for
+writing and takes the writer's place when it begins: one that starts by reading and then writes is
+refused at once when another program wrote in between, and no waiting helps it.
 
 It knows no table. Known limits: SQLite only; work that waits for a thread is bounded by whoever
 asks (a login has its own deadline and its connection its own limit).
@@ -53,12 +53,15 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Open a transaction that only reads: one consistent view, never waits for a writer.
+        """Borrow a connection to read from; it never waits for a writer.
+
+        Each statement sees one state of the database, two may see different ones: a transaction
+        around the one row that a login reads would cost as much as the row.
 
         Raises:
             DatabaseUnavailable: the database failed.
         """
-        with self._translated(), self._engine.begin() as connection:
+        with self._translated(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -119,5 +122,5 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if connection.get_execution_options().get(_WRITES, False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

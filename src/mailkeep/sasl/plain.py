@@ -25,17 +25,25 @@ class PlainServer:
         """
         if response is None:
             return Challenge(b"")
-        fields = response.reveal().split(b"\0")
-        if len(fields) != _FIELDS:
-            raise SaslFailed("PLAIN: the response does not have exactly two NULs")
-        return _credentials(*fields)
+        credentials = _take_apart(response)
+        if isinstance(credentials, SaslFailed):
+            raise credentials
+        return credentials
 
 
-def _credentials(authzid: bytes, authcid: bytes, password: bytes) -> PasswordCredentials:
+def _take_apart(response: Secret) -> PasswordCredentials | SaslFailed:
+    """Return what is wrong instead of raising it.
+
+    An error that rises from here would take along this frame, which holds the password.
+    """
+    fields = response.reveal().split(b"\0")
+    if len(fields) != _FIELDS:
+        return SaslFailed("PLAIN: the response does not have exactly two NULs")
+    authzid, authcid, password = fields
     if not authcid or not password:
-        raise SaslFailed("PLAIN: the name or the password is empty")
+        return SaslFailed("PLAIN: the name or the password is empty")
     if any(line_break in authcid + password for line_break in _LINE_BREAKS):
-        raise SaslFailed("PLAIN: there is a line break in the name or the password")
+        return SaslFailed("PLAIN: there is a line break in the name or the password")
     if authzid not in {b"", authcid}:
-        raise SaslFailed("PLAIN: the client asks to act for somebody else")
+        return SaslFailed("PLAIN: the client asks to act for somebody else")
     return PasswordCredentials(authcid, Secret(password))

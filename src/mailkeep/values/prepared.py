@@ -1,16 +1,20 @@
 """Names and passwords in one form, whoever typed them: the PRECIS profiles of RFC 8265.
 
 Two keyboards send "é" as one or as two code points; both are the same name and the same password.
-Known limit: the tables of code points come with Python's Unicode version, and of PRECIS' rules
-this takes width mapping, case mapping, NFC and the refusal of control and unassigned code points;
-the rule for right-to-left names (RFC 5893) is not checked.
+Known limits: the tables of code points come with Python's Unicode version. Characters that RFC 8264
+allows or forbids one by one or by their neighbours (sections 9.6 to 9.9) are treated like the rest
+of their category, and the rule for right-to-left names (RFC 5893) is not checked. A password may
+have invisible characters, because joined emoji have them.
 """
 
 import unicodedata
 
 from mailkeep.values.secret import Secret
 
-_REFUSED = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
+_IN_A_NAME = frozenset({"Ll", "Lu", "Lo", "Lm", "Mn", "Mc", "Nd"})
+"""Letters, marks and digits: RFC 8264 section 9.1; with printable ASCII this is all of a name."""
+
+_NOT_IN_A_PASSWORD = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
 """Unicode categories: control, surrogate, unassigned, private, line and paragraph separators."""
 
 PREPARED_LIMIT_CHARACTERS = 1024
@@ -24,17 +28,18 @@ class NotPrepared(ValueError):
 def prepare_name(text_untrusted: str) -> str:
     """Return a user name in the form in which names are compared and kept.
 
-    Source: RFC 8265 section 3.3 (UsernameCaseMapped): width mapping, lower case, NFC.
+    Source: RFC 8265 section 3.3 (UsernameCaseMapped): width mapping, lower case, NFC, and only what
+    RFC 8264 section 4.2 (IdentifierClass) allows: no space, symbol, invisible or control character.
 
     Raises:
-        NotPrepared: it is empty, too long, or has a space or a character that no name may have.
+        NotPrepared: it is empty, too long, or has a character that no name may have.
     """
-    _check_length(text_untrusted)
+    if wrong_length := _wrong_length(text_untrusted):
+        raise wrong_length
     narrow = "".join(_narrow(character) for character in text_untrusted)
     name = unicodedata.normalize("NFC", unicodedata.normalize("NFC", narrow).lower())
-    _check_characters(name)
-    if any(unicodedata.category(character) == "Zs" for character in name):
-        raise NotPrepared("a name has no spaces")
+    if not all(_may_be_in_a_name(character) for character in name):
+        raise NotPrepared("it has a space, a symbol or an invisible character")
     return name
 
 
@@ -47,14 +52,28 @@ def prepare_password(password_untrusted: Secret) -> Secret:
     Raises:
         NotPrepared: it is empty, too long, not UTF-8, or has a control character.
     """
+    prepared = _opaque_string(password_untrusted)
+    if isinstance(prepared, NotPrepared):
+        raise prepared
+    return prepared
+
+
+def _opaque_string(password_untrusted: Secret) -> Secret | NotPrepared:
+    """Return what is wrong instead of raising it.
+
+    An error that rises from here would take this frame along, and its cause the octets: whatever
+    prints a traceback with its variables would print the password.
+    """
     try:
         text = password_untrusted.reveal().decode()
     except UnicodeDecodeError:
-        raise NotPrepared("not UTF-8") from None  # the cause would carry the password
-    _check_length(text)
+        return NotPrepared("it is not UTF-8")
+    if wrong_length := _wrong_length(text):
+        return wrong_length
     spaced = "".join(" " if unicodedata.category(c) == "Zs" else c for c in text)
     password = unicodedata.normalize("NFC", spaced)
-    _check_characters(password)
+    if any(unicodedata.category(character) in _NOT_IN_A_PASSWORD for character in password):
+        return NotPrepared("it has a control or unassigned character")
     return Secret(password.encode())
 
 
@@ -64,13 +83,21 @@ def _narrow(character: str) -> str:
     return chr(int(code_point, 16)) if kind in {"<wide>", "<narrow>"} else character
 
 
-def _check_length(text: str) -> None:
+def _may_be_in_a_name(character: str) -> bool:
+    """Tell whether it is printable ASCII, or a letter, mark or digit that only looks like itself.
+
+    One that is another in disguise (a ligature, a letter in mathematical bold) is out by RFC 8264
+    section 9.17.
+    """
+    if character.isascii():
+        return "!" <= character <= "~"
+    ordinary = unicodedata.normalize("NFKC", character) == character
+    return ordinary and unicodedata.category(character) in _IN_A_NAME
+
+
+def _wrong_length(text: str) -> NotPrepared | None:
     if not text:
-        raise NotPrepared("it is empty")
+        return NotPrepared("it is empty")
     if len(text) > PREPARED_LIMIT_CHARACTERS:
-        raise NotPrepared(f"it is longer than {PREPARED_LIMIT_CHARACTERS} characters")
-
-
-def _check_characters(text: str) -> None:
-    if any(unicodedata.category(character) in _REFUSED for character in text):
-        raise NotPrepared("it has a control or unassigned character")
+        return NotPrepared(f"it is longer than {PREPARED_LIMIT_CHARACTERS} characters")
+    return None
