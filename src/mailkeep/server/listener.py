@@ -5,6 +5,7 @@ this one pauses, so that clients wait in the kernel's queue and nothing spins.
 """
 
 import asyncio
+import contextlib
 import errno
 import resource
 import socket
@@ -33,6 +34,9 @@ KEEPALIVE_PROBES = 3
 
 RESERVED_DESCRIPTORS = 128
 """Listeners, database, index files, locks, the log, and what libraries open."""
+
+MOST_DESCRIPTORS = 1 << 20
+"""Linux' own ceiling (fs.nr_open); containers are given limits of a thousand times that."""
 
 DESCRIPTORS_A_CONNECTION = 2
 """Its socket, and the message that it is being sent."""
@@ -207,10 +211,18 @@ def end_dead_peers(accepted: socket.socket, seconds: float) -> None:
 
 
 def raise_descriptor_limit() -> int:
-    """Raise the soft limit of open files to the hard one and return it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
+    """Raise the soft limit of open files to the hard one, where that is allowed.
+
+    Returns:
+        How many files this process may have open.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError):  # a sandbox may forbid it; the soft limit stands then
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
 
 
 def capacity_under(connections: int, descriptors: int) -> int:
