@@ -1,0 +1,97 @@
+"""What a certificate says in an operator's words, and what should be mended about it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mailkeep.tls import CertificateProblem
+from mailkeep.tls.description import CertificateDescription, describe, judge_certificate
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+GOOD = CertificateDescription(
+    names=("mail.example.com", "*.example.org", "127.0.0.1"),
+    issuer="CN=Somebody",
+    not_before=START,
+    not_after=START + timedelta(days=100),
+    key_type="ECDSA secp256r1",
+    is_chain_in_order=True,
+    is_chain_missing=False,
+)
+
+
+def texts(
+    certificate: CertificateDescription,
+    *,
+    day: float = 50,
+    key_mode: int = 0o100600,
+    hostname: str = "mail.example.com",
+) -> list[str]:
+    now = START + timedelta(days=day)
+    findings = judge_certificate(certificate, key_mode=key_mode, hostname=hostname, now=now)
+    assert all(finding.hint for finding in findings)
+    return [finding.text for finding in findings]
+
+
+def test_a_certificate_of_our_own(folder: Path, now: datetime) -> None:
+    """Every field of it, as `doctor` shows them."""
+    own = describe(folder / "server.pem")
+    assert own.names == ("mail.example.com", "localhost", "127.0.0.1", "::1")
+    assert own.issuer == "CN=Mailkeep authority of mail.example.com"
+    assert own.key_type == "ECDSA secp256r1"
+    assert own.days_left(now) == 365
+    assert own.not_after.tzinfo is UTC
+    assert own.is_chain_in_order
+    assert not own.is_chain_missing
+    assert own.covers("MAIL.example.com")
+    assert own.covers("::1")
+    assert not own.covers("example.com")
+    assert not own.covers("no host name")
+    assert judge_certificate(own, key_mode=0o600, hostname="localhost", now=now) == ()
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"),
+    [
+        (-1, ["it is valid from 2026-01-01 00:00 UTC on"]),
+        (0, []),
+        (75, []),
+        (75.5, ["it expires in 24 days"]),
+        (99.5, ["it expires in 0 days"]),
+        (100, ["it expired on 2026-04-11"]),
+        (1000, ["it expired on 2026-04-11"]),
+    ],
+)
+def test_dates(day: float, expected: list[str]) -> None:
+    """Renewal is due at a third; at a quarter of its life it must have failed, and is told."""
+    assert texts(GOOD, day=day) == expected
+
+
+def test_names_chain_and_permissions() -> None:
+    """Each is told with what to do; the key's group may read it (Debian's `ssl-cert`)."""
+    assert texts(GOOD, hostname="a.example.org") == []
+    assert texts(GOOD, hostname="example.org") == [
+        "it is not for example.org but for mail.example.com, *.example.org, 127.0.0.1"
+    ]
+    assert texts(replace(GOOD, names=())) == ["it is not for mail.example.com but for no name"]
+    assert texts(replace(GOOD, is_chain_in_order=False)) == ["its chain is out of order"]
+    assert texts(replace(GOOD, is_chain_missing=True)) == ["its chain is missing"]
+    assert texts(GOOD, key_mode=0o100640) == []
+    assert texts(GOOD, key_mode=0o100644) == ["every user here can get at its key"]
+
+
+def test_the_order_of_a_chain(folder: Path, rsa_folder: Path, tmp_path: Path) -> None:
+    """Each certificate certifies the one before it (RFC 5246 section 7.4.2)."""
+    server, authority = ((folder / name).read_bytes() for name in ("server.pem", "ca.pem"))
+    path = tmp_path / "chain.pem"
+    path.write_bytes(server + authority)
+    assert describe(path).is_chain_in_order
+    path.write_bytes(server + (rsa_folder / "server.pem").read_bytes() + authority)
+    assert not describe(path).is_chain_in_order
+
+
+def test_a_file_without_a_certificate_is_named(folder: Path) -> None:
+    """A key in the place of a certificate is the common mix-up."""
+    with pytest.raises(CertificateProblem, match=r"server\.key: holds no certificate"):
+        describe(folder / "server.key")
