@@ -1,0 +1,70 @@
+"""What the file names of a Maildir say. Pure: nothing here looks at a disk.
+
+A message is its unique base name, the part of the file name before the first colon; what follows
+are flags that other programs change. Names are octets: a name need not be UTF-8.
+
+Sources: D. J. Bernstein, maildir(5); the fields `,S=` and `,W=` are those of Maildir++ and Dovecot:
+the size of the file and the size of its wire form.
+"""
+
+import hashlib
+import math
+import re
+from base64 import urlsafe_b64encode
+
+from mailkeep.maildrop.listing import PackedStrings
+from mailkeep.values import Index, Uidl, is_uidl
+
+HASHED_MARK = b"~"
+"""How a unique-id starts that is a hash; a base name that starts so is hashed itself."""
+
+_TIME = re.compile(rb"[0-9]+")
+_WIRE_OCTETS = re.compile(rb",W=([0-9]{1,18})(?:,|\Z)")  # 18 digits fit the listing's 64 bits
+
+
+def base_of(filename: bytes) -> bytes:
+    """Return the base name, which a message keeps while its flags change."""
+    return filename.partition(b":")[0]
+
+
+def time_of(base: bytes) -> float:
+    """Return the time of delivery that a base name starts with, in seconds.
+
+    A name without one counts as later than all: a client that reads from the oldest on should not
+    find a stranger before all that it knows.
+    """
+    found = _TIME.match(base)
+    return int(found[0]) if found else math.inf
+
+
+def announced_octets(base: bytes) -> int | None:
+    """Return the size of the wire form that the name claims, or `None`. It may be wrong."""
+    found = _WIRE_OCTETS.search(base)
+    return int(found[1]) if found else None
+
+
+def uidl_of(base: bytes) -> Uidl:
+    """Return the unique-id of the message with this base name.
+
+    The same name always gives the same unique-id, without an index, and two names never the same:
+    it is the name itself where RFC 1939 section 7 allows, else a mark and the SHA-256 of the name.
+    """
+    if is_uidl(base) and not base.startswith(HASHED_MARK):
+        return Uidl(base)
+    digest = urlsafe_b64encode(hashlib.sha256(base).digest())
+    return Uidl(HASHED_MARK + digest.rstrip(b"="))
+
+
+class UidlsOfNames:
+    """The unique-ids of packed base names, each worked out when it is asked for."""
+
+    __slots__ = ("_bases",)
+
+    def __init__(self, bases: PackedStrings) -> None:
+        self._bases = bases
+
+    def __len__(self) -> int:
+        return len(self._bases)
+
+    def __getitem__(self, index: Index, /) -> Uidl:
+        return uidl_of(self._bases[index])

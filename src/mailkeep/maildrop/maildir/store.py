@@ -1,0 +1,181 @@
+"""The store that serves Maildirs in place, and a session's view of one (see `MaildropStore`).
+
+Responsible for the lease, for what runs in which thread, and for what a cancelled call leaves
+behind: an opening stops at its next message and gives the lease back, a commit runs to its end and
+keeps it until then. All that touches files is in the modules beside this one.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from threading import Event
+
+from mailkeep.maildrop.lease import Lease, Leases
+from mailkeep.maildrop.listing import Listing
+from mailkeep.maildrop.maildir.folder import Maildir
+from mailkeep.maildrop.maildir.names import UidlsOfNames
+from mailkeep.maildrop.maildir.paths import MaildirPaths
+from mailkeep.maildrop.maildir.reading import FileBody, MessageFile
+from mailkeep.maildrop.maildir.removal import remove_messages
+from mailkeep.maildrop.maildir.sizes import SizeIndex
+from mailkeep.maildrop.maildir.snapshot import NotInTime, Snapshot, count_message, take_snapshot
+from mailkeep.maildrop.seam import MaildropUnavailable, MessageGone, MessageUnreadable, Removal
+from mailkeep.values import AccountId, Address, Index, InvalidAddress, Uidl
+
+
+class MaildirStore:
+    """The Maildirs of a site.
+
+    Args:
+        paths: which address has which Maildir.
+        leases: of this process; the caller closes them after the last session.
+        index: the folder for remembered sizes, made when it is needed.
+        opening: where maildrops are opened, which may take long.
+        files: where messages are read and removed.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        paths: MaildirPaths,
+        leases: Leases,
+        index: Path,
+        *,
+        opening: Executor,
+        files: Executor,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._paths = paths
+        self._leases = leases
+        self._index = index
+        self._opening = opening
+        self._files = files
+        self._clock = clock
+
+    async def open(
+        self, account: AccountId, address: Address, *, timeout_s: float
+    ) -> "OpenMaildir":
+        """Take the lease and the snapshot (see `MaildropStore.open`).
+
+        The seconds include the wait for a thread.
+        """
+        deadline = self._clock() + timeout_s
+        given_up = Event()
+
+        def go_on() -> bool:
+            return self._clock() < deadline and not given_up.is_set()
+
+        index = self._index / f"{account}.sizes"
+        lease = self._leases.acquire(account)
+        work = self._opening.submit(self._look, address, index, go_on)
+        try:
+            maildir, snapshot = await asyncio.wrap_future(work)
+        except BaseException:
+            given_up.set()
+            work.add_done_callback(lambda _: lease.release())
+            raise
+        return OpenMaildir(maildir, snapshot, lease, index, self._files)
+
+    def _look(
+        self, address: Address, index_path: Path, go_on: Callable[[], bool]
+    ) -> tuple[Maildir, Snapshot]:
+        try:
+            maildir = Maildir(self._paths.of(address))
+            with SizeIndex(index_path) as index:
+                return maildir, take_snapshot(maildir, index, go_on)
+        except NotInTime as cause:
+            raise MaildropUnavailable(f"{address}: not counted to the end yet") from cause
+        except (OSError, InvalidAddress) as cause:
+            raise MaildropUnavailable(f"{address}: {cause}") from cause
+
+
+class OpenMaildir:
+    """One open Maildir: a snapshot, and the lease on it until `close` (see `Maildrop`)."""
+
+    def __init__(
+        self, maildir: Maildir, snapshot: Snapshot, lease: Lease, index: Path, files: Executor
+    ) -> None:
+        self._maildir = maildir
+        self._bases = snapshot.bases
+        self._lease = lease
+        self._index = index
+        self._files = files
+        self._commit: Future[Removal] | None = None
+        self._closed = False
+        self.listing = Listing.of_columns(UidlsOfNames(snapshot.bases), snapshot.octets)
+
+    async def read(self, index: Index, *, body_lines: int | None = None) -> FileBody:
+        """Open a message and read its first piece, in one hop (see `Maildrop.read`)."""
+        work = self._files.submit(self._start_reading, index, body_lines)
+        try:
+            file, first = await asyncio.wrap_future(work)
+        except asyncio.CancelledError:
+            work.add_done_callback(_close_unused)
+            raise
+        return FileBody(file, first, self._files)
+
+    async def commit(self, deleted: Collection[Uidl]) -> Removal:
+        """Remove exactly these messages (see `Maildrop.commit`).
+
+        Once begun it runs to its end, even if this call is cancelled.
+        """
+        if self._closed:
+            raise MaildropUnavailable("the lease was given back")
+        if self._commit is not None:
+            raise RuntimeError("a session commits once")
+        self._commit = self._files.submit(self._remove, frozenset(deleted))
+        return await asyncio.shield(asyncio.wrap_future(self._commit))
+
+    async def close(self) -> None:
+        """Give the lease back, after a commit that is still under way (see `Maildrop.close`)."""
+        self._closed = True
+        if self._commit is None:
+            self._lease.release()
+        else:
+            self._commit.add_done_callback(lambda _: self._lease.release())
+
+    def _start_reading(self, index: Index, body_lines: int | None) -> tuple[MessageFile, bytes]:
+        base = self._bases[index]
+        try:
+            descriptor = self._maildir.open_message(base)
+        except FileNotFoundError as cause:
+            raise MessageGone(f"{base!r} vanished") from cause
+        except OSError as cause:
+            raise MessageUnreadable(f"{base!r} cannot be opened: {cause}") from cause
+        file = MessageFile(
+            descriptor,
+            announced=self.listing.octets(index),
+            body_lines=body_lines,
+            on_wrong_size=lambda: self._count_again(base),
+        )
+        return file, file.read_piece()
+
+    def _count_again(self, base: bytes) -> None:
+        """Remember what the name or the index had wrong, so that the next session has it right."""
+        with contextlib.suppress(OSError), SizeIndex(self._index) as index:
+            index.remember([count_message(self._maildir, base)])
+
+    def _remove(self, deleted: frozenset[Uidl]) -> Removal:
+        uidls = UidlsOfNames(self._bases)
+        places = map(Index, range(len(uidls)))
+        asked = {uidl: self._bases[place] for place in places if (uidl := uidls[place]) in deleted}
+        if unknown := deleted - asked.keys():
+            raise ValueError(f"not in the listing: {unknown}")
+        files = remove_messages(self._maildir, asked.values())
+        with SizeIndex(self._index) as index:
+            index.forget(base for base in asked.values() if base not in files.failed)
+        gone = (u for u, base in asked.items() if base not in files.removed | files.failed)
+        return Removal(
+            removed=tuple(uidl for uidl, base in asked.items() if base in files.removed),
+            gone=tuple(gone),
+            failed=tuple(uidl for uidl, base in asked.items() if base in files.failed),
+        )
+
+
+def _close_unused(work: Future[tuple[MessageFile, bytes]]) -> None:
+    """Close what was opened for a caller who had gone."""
+    if not work.cancelled() and work.exception() is None:
+        work.result()[0].close()

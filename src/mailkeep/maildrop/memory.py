@@ -1,0 +1,125 @@
+"""A store that keeps mail in memory: for tests, for trials, and as the shortest true example.
+
+It keeps every promise of the seam but durability. Everything happens on the event loop and nothing
+waits, so it must not hold more than fits.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection
+from itertools import count
+
+from mailkeep.maildrop.listing import Listing
+from mailkeep.maildrop.seam import MaildropBusy, MaildropUnavailable, MessageGone, Removal
+from mailkeep.message import TopCut, WireForm
+from mailkeep.values import AccountId, Address, Index, Octets, Uidl
+
+PIECE_OCTETS = 1 << 16
+
+
+class MemoryStore:
+    """The mail of any number of accounts; other programs' hands are `put` and `remove`."""
+
+    def __init__(self) -> None:
+        self._stored: defaultdict[AccountId, dict[Uidl, bytes]] = defaultdict(dict)
+        self._leased: set[AccountId] = set()
+        self._numbers = count(1)
+
+    def put(self, account: AccountId, stored: bytes) -> Uidl:
+        """Deliver a message, whoever has the maildrop open, and return its unique-id."""
+        uidl = Uidl(b"m%d" % next(self._numbers))
+        self._stored[account][uidl] = stored
+        return uidl
+
+    def remove(self, account: AccountId, uidl: Uidl) -> None:
+        """Remove a message as a neighbour would, whoever has the maildrop open.
+
+        Raises:
+            KeyError: there is no such message.
+        """
+        del self._stored[account][uidl]
+
+    def uidls(self, account: AccountId) -> list[Uidl]:
+        """Return what is there now, oldest first."""
+        return list(self._stored[account])
+
+    async def open(
+        self,
+        account: AccountId,
+        address: Address,  # noqa: ARG002  # a store on disk finds the mail by it
+        *,
+        timeout_s: float,  # noqa: ARG002  # nothing here takes time
+    ) -> "OpenMemory":
+        """Take the lease and the snapshot (see `MaildropStore.open`)."""
+        if account in self._leased:
+            raise MaildropBusy(f"account {account} has a session")
+        self._leased.add(account)
+        return OpenMemory(account, self._stored[account], self._leased)
+
+
+class OpenMemory:
+    """One open maildrop (see `Maildrop`)."""
+
+    def __init__(
+        self, account: AccountId, stored: dict[Uidl, bytes], leased: set[AccountId]
+    ) -> None:
+        self._account = account
+        self._stored = stored
+        self._leased = leased
+        self._closed = False
+        self._committed = False
+        self.listing = Listing(
+            (uidl, Octets(len(wire_form(message)))) for uidl, message in stored.items()
+        )
+
+    async def read(self, index: Index, *, body_lines: int | None = None) -> "MemoryBody":
+        """Open a message (see `Maildrop.read`)."""
+        stored = self._stored.get(self.listing.uidl(index))
+        if stored is None:
+            raise MessageGone(f"message {index} vanished")
+        wire = wire_form(stored)
+        return MemoryBody(wire if body_lines is None else TopCut(body_lines).feed(wire))
+
+    async def commit(self, deleted: Collection[Uidl]) -> Removal:
+        """Remove exactly these messages (see `Maildrop.commit`)."""
+        if self._closed:
+            raise MaildropUnavailable("the lease was given back")
+        if self._committed:
+            raise RuntimeError("a session commits once")
+        self._committed = True
+        places = map(Index, range(len(self.listing)))
+        asked = [uidl for uidl in map(self.listing.uidl, places) if uidl in deleted]
+        if unknown := set(deleted) - set(asked):
+            raise ValueError(f"not in the listing: {unknown}")
+        removed = tuple(uidl for uidl in asked if self._stored.pop(uidl, None) is not None)
+        gone = tuple(uidl for uidl in asked if uidl not in removed)
+        return Removal(removed=removed, gone=gone, failed=())
+
+    async def close(self) -> None:
+        """Give the lease back (see `Maildrop.close`)."""
+        if not self._closed:
+            self._closed = True
+            self._leased.discard(self._account)
+
+
+class MemoryBody:
+    """A message on its way out (see `Body`)."""
+
+    def __init__(self, wire: bytes) -> None:
+        self._wire = wire
+        self._sent = 0
+
+    async def next_piece(self) -> bytes:
+        """Return the next octets, `b""` at the end (see `Body.next_piece`)."""
+        piece = self._wire[self._sent : self._sent + PIECE_OCTETS]
+        self._sent += len(piece)
+        return piece
+
+    def close(self) -> None:
+        """Let go of the message."""
+        self._wire = b""
+
+
+def wire_form(stored: bytes) -> bytes:
+    """Return the wire form of a whole message."""
+    form = WireForm()
+    return form.feed(stored) + form.finish()

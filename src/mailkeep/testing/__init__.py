@@ -1,0 +1,1 @@
+"""What tests and users of the library share; only tests import it."""

@@ -1,0 +1,5 @@
+"""The contract suites' asserts are explained by pytest like those of any test."""
+
+import pytest
+
+pytest.register_assert_rewrite("mailkeep.testing.store_contract")
