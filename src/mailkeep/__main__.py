@@ -1,0 +1,5 @@
+"""`python -m mailkeep` is `mailkeep`."""
+
+from mailkeep.cli import main
+
+main()
