@@ -7,6 +7,7 @@ from mailkeep.site.endpoint import Endpoint, Networks
 from mailkeep.site.errors import NoSite, SettingsError, SiteError, WrongUser
 from mailkeep.site.folder import (
     SETTINGS_NAME,
+    SITE_DEFAULT,
     SITE_VARIABLE,
     Site,
     check_owner,
@@ -18,6 +19,7 @@ from mailkeep.site.settings import Limits, Listen, Maildrops, Service, Settings,
 
 __all__ = [
     "SETTINGS_NAME",
+    "SITE_DEFAULT",
     "SITE_VARIABLE",
     "Endpoint",
     "Limits",

@@ -68,22 +68,6 @@ class Site:
         """The private key of `certificate`."""
         return self.folder / self.settings.tls.key
 
-    def maildrop(self, address: Address) -> Path:
-        """Return the folder of an account's mail.
-
-        Raises:
-            SettingsError: `maildrops.path` has no `{domain}` and the account is of another domain
-                than the default one: it would share the maildrop of a namesake.
-        """
-        settings = self.settings
-        if "{domain}" not in settings.maildrops.path and address.domain != settings.default_domain:
-            raise SettingsError(
-                f"{self.settings_file}: maildrops.path: has no {{domain}}, so every account must be"
-                f" of {settings.default_domain}; {address} is not",
-                hint='have {domain} in it: "mail/{domain}/{local}"',
-            )
-        return self.folder / settings.maildrops.of(address)
-
     def address(self, text_untrusted: str) -> Address:
         """Return the address of this site that a user or an operator named.
 

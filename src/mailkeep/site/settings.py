@@ -95,10 +95,6 @@ class Maildrops(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 hint='have {local} in it: "mail/{domain}/{local}"',
             )
 
-    def of(self, address: Address) -> Path:
-        """Return the path of an account's maildrop, relative ones as they are."""
-        return Path(_PLACEHOLDER.sub(lambda found: str(getattr(address, found[1])), self.path))
-
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much and how long: `[limits]`. 0 switches a limit off."""
@@ -172,6 +168,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 )
             if listener.address.port:
                 taken.add(listener.address)
+
+    def has_own_maildrop(self, address: Address) -> bool:
+        """Tell whether no other address can have the maildrop of this one.
+
+        Without `{domain}` in the path alice@one and alice@two would read each other's mail, so
+        such a site has accounts of its default domain only.
+        """
+        return "{domain}" in self.maildrops.path or address.domain == self.default_domain
 
 
 def _checked_hostname(text: str) -> str:

@@ -1,0 +1,163 @@
+"""`mailkeep deliver`: take messages from a pipe or from files and put them into a maildrop.
+
+It runs once a mail, so it must know neither typer nor the database's engine nor `app`, which
+imports everything: it picks the account lookup and the delivery itself. `entry` calls it before
+any of them is imported. The exit code is what an MTA acts on: Postfix sends
+mail back to its sender on every code of sysexits(3) but 71 and 75, EX_CANTCREAT (73) and EX_IOERR
+(74) included (its `global/sys_exits.c`), so whatever may pass by itself or can be mended here is a
+75.
+
+Known limit: of several files those before a failed one stay delivered; it says how many.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
+
+from mailkeep.accounts.lookup import find_account
+from mailkeep.cli.talk import error, say
+from mailkeep.database import DatabaseUnavailable
+from mailkeep.maildrop.maildir import MaildirPaths, deliver
+from mailkeep.site import SiteError, find_site, read_site
+from mailkeep.values import InvalidAddress
+
+if TYPE_CHECKING:
+    from mailkeep.site import Site
+    from mailkeep.values import Address
+
+
+class SysExit(IntEnum):
+    """sysexits(3), the codes that `deliver` ends with."""
+
+    OK = 0
+    """Every message is safe."""
+    USAGE = 64
+    NOINPUT = 66
+    """A file that was named cannot be read."""
+    NOUSER = 67
+    """No account has the address."""
+    TEMPFAIL = 75
+    """Not now: the MTA keeps the mail."""
+
+
+HELP = "Put messages into an account's maildrop: one a file, standard input without."
+
+_EXIT_CODES = """\
+exit codes (sysexits):
+  0   every message is safely stored
+  64  wrong usage
+  66  a file cannot be read; nothing was delivered
+  67  no account has this address
+  75  try again later: no site, wrong user, database or disk in trouble
+"""
+
+
+class _Ended(Exception):
+    """The delivery is over, and this is how."""
+
+    def __init__(self, code: SysExit, text: str, hint: str | None = None) -> None:
+        super().__init__(text)
+        self.code = code
+        self.hint = hint
+
+
+def run_delivery(said: Path | None, arguments: Sequence[str]) -> int:
+    """Deliver and return the exit code.
+
+    Args:
+        said: what `--site` said.
+        arguments: what stands behind `deliver`.
+    """
+    try:
+        parsed = _parse(arguments)
+        site = _open_site(said)
+        address = _find_account(site, parsed.address)
+        with ExitStack() as stack:
+            sources = [stack.enter_context(_open_source(path)) for path in parsed.files]
+            _deliver_all(site, address, sources or [sys.stdin.buffer])
+    except _Ended as end:
+        if end.code is not SysExit.OK:
+            error(str(end), hint=end.hint)
+        return end.code
+    return SysExit.OK
+
+
+class _Parser(argparse.ArgumentParser):
+    """Ends as sysexits(3) wants it instead of with argparse's 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise _Ended(SysExit.USAGE, message, "mailkeep deliver --help")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        raise _Ended(SysExit.OK if status == 0 else SysExit.USAGE, message or "")
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(
+        prog="mailkeep deliver",
+        usage="mailkeep [--site DIR] deliver ADDRESS [FILE ...]",
+        description=HELP,
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("address", metavar="ADDRESS", help="alice, or alice@example.com")
+    parser.add_argument("files", metavar="FILE", nargs="*", type=Path, help="one message each")
+    return parser.parse_args(arguments)
+
+
+def _open_site(said: Path | None) -> "Site":
+    try:
+        return read_site(find_site(said, environment=os.environ, here=Path.cwd()))
+    except SiteError as failure:
+        raise _Ended(SysExit.TEMPFAIL, str(failure), failure.hint) from failure
+    except OSError as failure:  # the current folder was removed
+        raise _Ended(SysExit.TEMPFAIL, f"cannot look for the site: {failure.strerror}") from failure
+
+
+def _find_account(site: "Site", text_untrusted: str) -> "Address":
+    try:
+        address = site.address(text_untrusted)
+    except InvalidAddress as refusal:
+        text = f"{text_untrusted} can be no account: {refusal}"
+        raise _Ended(SysExit.NOUSER, text) from refusal
+    try:
+        account = find_account(site.database, address)
+    except DatabaseUnavailable as failure:
+        raise _Ended(SysExit.TEMPFAIL, str(failure), failure.hint) from failure
+    if account is None:
+        raise _Ended(SysExit.NOUSER, f"there is no account {address}")
+    return address
+
+
+def _open_source(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as failure:
+        raise _Ended(SysExit.NOINPUT, f"{path}: {failure.strerror}") from failure
+
+
+def _deliver_all(site: "Site", address: "Address", sources: Sequence[BinaryIO]) -> None:
+    if sources[0].isatty():
+        say("type the message and end it with Ctrl-D")
+    for done, source in enumerate(sources):
+        try:
+            deliver_message(site, address, source)
+        except OSError as failure:
+            before = f"; {done} of {len(sources)} were delivered before" if done else ""
+            raise _Ended(SysExit.TEMPFAIL, f"not delivered: {failure}{before}") from failure
+
+
+def deliver_message(site: "Site", address: "Address", source: BinaryIO) -> None:
+    """Put one message into the maildrop of an address; it is safe on disk on return.
+
+    Raises:
+        OSError: it could not be stored, and is not there.
+    """
+    maildir = MaildirPaths(site.folder, site.settings.maildrops.path).of(address)
+    deliver(maildir, source, site.settings.hostname)

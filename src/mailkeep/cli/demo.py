@@ -1,0 +1,144 @@
+"""`mailkeep demo`: a site in a temporary folder that anybody can try at once.
+
+Known limit: a program that takes one of the usual ports between the look and the server's start
+ends the demonstration with the server's own error; a second try takes another port.
+"""
+
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from itertools import islice
+from pathlib import Path
+from typing import NoReturn
+
+from mailkeep.cli.deliver import deliver_message
+from mailkeep.cli.demo_mail import generate_mail
+from mailkeep.cli.init import make_site, settings_text
+from mailkeep.cli.serve import Listening, run_server
+from mailkeep.cli.site_option import open_accounts
+from mailkeep.cli.talk import say, show, show_table
+from mailkeep.site import Service, Site, read_site
+from mailkeep.values import Secret
+
+_HOST = "127.0.0.1"
+_POP3S_PORT = 9950
+_POP3_PORT = 1110
+"""Taken when they are free, so that a pasted line works again after a restart."""
+
+_DOMAIN = "example.org"
+_ACCOUNTS = {"alice": None, "bob": 3}
+"""How many messages each gets; `None` for one of every kind."""
+
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+"""Without those that look alike on a screen."""
+
+_EXIT_SIGTERM = 128 + signal.SIGTERM
+
+
+@dataclass(frozen=True, slots=True)
+class _Login:
+    """What a visitor needs."""
+
+    address: str
+    password: str
+    messages: int
+
+
+def demo() -> None:
+    """Try Mailkeep: serve two accounts with real-looking mail from a temporary folder."""
+    signal.signal(signal.SIGTERM, _end)  # until the server takes it over
+    with _temporary_folder() as folder:
+        wanted = ((Service.POP3S, _POP3S_PORT), (Service.POP3, _POP3_PORT))
+        listeners = [(service, f"{_HOST}:{_free_port(port)}") for service, port in wanted]
+        text = f'default_domain = "{_DOMAIN}"\n' + settings_text("localhost", listeners)
+        make_site(folder, text)
+        site = read_site(folder)
+        logins = [_add_login(site, name, count) for name, count in _ACCOUNTS.items()]
+        run_server(site, lambda listening: _show(folder / "tls" / "ca.pem", logins, listening))
+
+
+def _end(_number: int, _frame: object) -> NoReturn:
+    sys.exit(_EXIT_SIGTERM)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="mailkeep-demo-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+        say(f"removed {folder}")
+
+
+def _free_port(wanted: int) -> int:
+    """Return a port if nobody has it, else 0 for any."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((_HOST, wanted))
+        except OSError:
+            return 0
+    return wanted
+
+
+def _add_login(site: Site, name: str, count: int | None) -> _Login:
+    """Make an account with a random password and put messages into its maildrop."""
+    address = site.address(name)
+    groups = ("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(3))
+    password = "-".join(groups)
+    with open_accounts(site) as directory:
+        directory.add(address, Secret(password.encode()))
+    mail = list(islice(generate_mail(str(address), until=datetime.now(UTC)), count))
+    for message in mail:
+        deliver_message(site, address, BytesIO(message))
+    return _Login(str(address), password, len(mail))
+
+
+def _show(authority: Path, logins: list[_Login], listening: Listening) -> None:
+    """Print what a visitor may paste."""
+    ports = {service: address.port for service, address in listening}
+    pop3s, pop3 = ports[Service.POP3S], ports[Service.POP3]
+    first = logins[0]
+    curl = f"curl --cacert {authority} --user '{first.address}:{first.password}'"
+    openssl = (
+        f"openssl s_client -CAfile {authority} -verify_return_error -verify_hostname localhost"
+    )
+    show("Mail is served on this machine while this runs. Ctrl-C ends it and removes everything.\n")
+    rows = [(login.address, login.password, login.messages) for login in logins]
+    show_table(("ADDRESS", "PASSWORD", "MESSAGES"), rows)
+    show(f"\nThe authority that signed the server's certificate: {authority}\n")
+    show("POP3S: list the mail, read message 1\n")
+    show(f"  {curl} pop3s://localhost:{pop3s}/")
+    show(f"  {curl} pop3s://localhost:{pop3s}/1\n")
+    show("POP3, encrypted by STLS before the password is sent\n")
+    show(f"  {curl} --ssl-reqd pop3://localhost:{pop3}/\n")
+    show("By hand: USER, PASS, LIST, RETR 1, QUIT (-crlf -quiet: lines and R, Q as typed)\n")
+    show(f"  {openssl} -crlf -quiet -connect localhost:{pop3s}")
+    show(f"  {openssl} -crlf -quiet -starttls pop3 -connect localhost:{pop3}\n")
+    show_table(
+        ("SETTING", "THUNDERBIRD", "OUTLOOK"),
+        [
+            ("Account type", "POP3", "POP"),
+            ("Incoming server", "localhost", "localhost"),
+            ("Port", pop3s, pop3s),
+            ("Encryption", "SSL/TLS", "SSL/TLS"),
+            ("Authentication", "Normal password", "without SPA"),
+            ("User name", first.address, first.address),
+            (
+                "Trust ca.pem",
+                "Settings, Certificates, Authorities",
+                "certutil -user -addstore Root",
+            ),
+        ],
+    )
+    show("")
+    sys.stdout.flush()

@@ -1,0 +1,93 @@
+"""Where `mailkeep` starts and where every failure ends: in a line or two and an exit code.
+
+`deliver` runs once a mail and MTAs read its exit code, so it is found here, before typer is even
+imported, and nothing that happens to it ends in a code that makes an MTA give the mail up.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mailkeep.cli.talk import error
+
+TRACE_VARIABLE = "MAILKEEP_TRACE"
+"""Set to anything, it lets the trace of an internal error through."""
+
+EXIT_INTERNAL = 2
+EXIT_TRY_AGAIN = 75
+"""EX_TEMPFAIL of sysexits(3): the MTA keeps the mail and tries again."""
+EXIT_INTERRUPTED = 130
+"""128 and the number of SIGINT, as shells say it."""
+EXIT_READER_GONE = 141
+"""128 and the number of SIGPIPE, the same."""
+
+
+def main() -> None:
+    """Run the command that the process was started with, and exit with its code."""
+    os.umask(0o077)  # whatever a command makes is for the site's user alone
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; never raises.
+
+    Args:
+        arguments: what stands behind `mailkeep`.
+    """
+    delivery = _find_delivery(arguments)
+    if delivery is None:
+        return _guarded(lambda: _run_command(arguments), failed=EXIT_INTERNAL)
+    site, rest = delivery
+    return _guarded(lambda: _run_delivery(site, rest), failed=EXIT_TRY_AGAIN)
+
+
+def _run_command(arguments: Sequence[str]) -> int:
+    from mailkeep.cli.commands import run_command
+
+    return run_command(arguments)
+
+
+def _run_delivery(site: Path | None, rest: Sequence[str]) -> int:
+    from mailkeep.cli.deliver import run_delivery
+
+    return run_delivery(site, rest)
+
+
+def _find_delivery(arguments: Sequence[str]) -> tuple[Path | None, Sequence[str]] | None:
+    """Return the site and the arguments of `deliver`, if that is the command."""
+    site: Path | None = None
+    rest = list(arguments)
+    while rest and rest[0].partition("=")[0] == "--site":
+        _, equals, value = rest.pop(0).partition("=")
+        if not equals and not rest:
+            return None
+        site = Path(value if equals else rest.pop(0))
+    return (site, rest[1:]) if rest[:1] == ["deliver"] else None
+
+
+def _guarded(command: Callable[[], int], *, failed: int) -> int:
+    try:
+        code = command()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED if failed == EXIT_INTERNAL else failed
+    except BrokenPipeError:
+        # Whoever read us has gone (`| head`); the interpreter would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_READER_GONE if failed == EXIT_INTERNAL else failed
+    except Exception as failure:  # noqa: BLE001  # the top: no trace reaches a user or an MTA
+        return _apologise(failure, failed)
+    return code
+
+
+def _apologise(failure: Exception, code: int) -> int:
+    if os.environ.get(TRACE_VARIABLE):
+        import traceback
+
+        traceback.print_exception(failure)
+    error(
+        f"internal error ({type(failure).__name__}); this is a fault of Mailkeep, sorry",
+        hint=f"run it again with {TRACE_VARIABLE}=1 and report what it prints",
+    )
+    return code

@@ -1,0 +1,44 @@
+"""`mailkeep serve`: run the server in the foreground."""
+
+from collections.abc import Callable, Sequence
+
+import typer
+
+from mailkeep.cli.failure import CommandFailed, ExitCode
+from mailkeep.cli.site_option import open_site
+from mailkeep.cli.talk import say
+from mailkeep.site import Endpoint, Service, Site
+
+Listening = Sequence[tuple[Service, Endpoint]]
+
+
+def serve(context: typer.Context) -> None:
+    """Serve the site's mail until SIGTERM or Ctrl-C."""
+    run_server(open_site(context))
+
+
+def run_server(site: Site, on_ready: Callable[[Listening], None] = lambda _: None) -> None:
+    """Serve a site, and say on standard error where when it really listens.
+
+    Args:
+        site: whose mail.
+        on_ready: told where too, just before the line `ready`.
+
+    Raises:
+        CommandFailed: it cannot begin: a port, the certificate.
+        DatabaseUnavailable: it cannot begin: the accounts.
+    """
+    from mailkeep import app
+    from mailkeep.server import CannotListen
+    from mailkeep.tls import CertificateProblem
+
+    def announce(listening: Listening) -> None:
+        for service, address in listening:
+            say(f"listening {service.value} {address}")
+        on_ready(listening)
+        say("ready")
+
+    try:
+        app.serve(site, announce)
+    except (CannotListen, CertificateProblem) as failure:
+        raise CommandFailed(str(failure), hint=failure.hint, code=ExitCode.WRONG) from failure

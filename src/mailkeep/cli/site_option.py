@@ -1,0 +1,84 @@
+"""Which site a command is about: `--site`, the environment, the current folder, the default."""
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from mailkeep.cli.failure import CommandFailed, ExitCode
+from mailkeep.site import Site, find_site, read_site
+from mailkeep.values import Address, InvalidAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mailkeep.accounts.directory import AccountDirectory
+
+
+@dataclass(frozen=True, slots=True)
+class SiteOption:
+    """What stood before the command."""
+
+    said: Path | None
+
+    def folder(self) -> Path:
+        """Return the folder of the site that exists.
+
+        Raises:
+            NoSite: there is none.
+        """
+        return find_site(self.said, environment=os.environ, here=Path.cwd())
+
+
+def site_option(context: typer.Context) -> SiteOption:
+    """Return what stood before the command that runs in `context`."""
+    option = context.find_object(SiteOption)
+    return option if option is not None else SiteOption(None)
+
+
+def open_site(context: typer.Context) -> Site:
+    """Return the site that a command is about.
+
+    Raises:
+        SiteError: there is none, it is somebody else's, or its settings are wrong.
+    """
+    return read_site(site_option(context).folder())
+
+
+@contextmanager
+def open_accounts(site: Site) -> "Iterator[AccountDirectory]":
+    """Open the accounts of a site.
+
+    Raises:
+        DatabaseUnavailable: they cannot be read now.
+    """
+    from mailkeep import app  # everything there is, so not before a command runs
+
+    with app.open_accounts(site) as directory:
+        yield directory
+
+
+def maildrop_of(site: Site, address: Address) -> Path:
+    """Return the folder of an address's mail, which need not be there."""
+    from mailkeep.maildrop.maildir import MaildirPaths
+
+    return MaildirPaths(site.folder, site.settings.maildrops.path).of(address)
+
+
+def read_address(site: Site, text_untrusted: str) -> Address:
+    """Return the address that an argument names.
+
+    Raises:
+        CommandFailed: it can name no account.
+    """
+    try:
+        return site.address(text_untrusted)
+    except InvalidAddress as refusal:
+        raise CommandFailed(
+            f"{text_untrusted} is not an address: {refusal}",
+            hint=f"write alice or alice@{site.settings.default_domain}",
+            code=ExitCode.WRONG,
+        ) from refusal
