@@ -202,6 +202,19 @@ def test_a_power_cut_after_the_new_key_is_mended(own_folder: Path, now: datetime
     check_pair(own_folder / "server.pem", own_folder / "server.key")
 
 
+def test_a_power_cut_in_the_middle_of_init_is_no_obstacle(
+    own_folder: Path, now: datetime, tmp_path: Path
+) -> None:
+    """A key that came alone is worth nothing: the same command again makes all four files."""
+    again = tmp_path / "again"
+    again.mkdir()
+    shutil.copy(own_folder / "ca.key", again / "ca.key")
+    create_authority(again, HOSTNAME, now)
+    issue(again, HOSTNAME, now)
+    check_pair(again / "ca.pem", again / "ca.key")
+    check_pair(again / "server.pem", again / "server.key")
+
+
 def test_a_certificate_from_elsewhere_is_left_alone(
     own_folder: Path, rsa_folder: Path, now: datetime
 ) -> None:

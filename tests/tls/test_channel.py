@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.tls.peer import MemoryClient, Split, bytewise, carry, whole
 
 from mailkeep.tls import TlsChannel, TlsFailed
+from mailkeep.tls.session import Session
 
 SPLITS = pytest.mark.parametrize("split", [whole, bytewise])
 VERSIONS = pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -133,6 +134,16 @@ def test_the_peer_may_close_its_half_and_still_read(
     assert channel.receive(b"and more") == b""
     client.feed(channel.send(b"+OK bye\r\n"))
     assert client.plaintext == b"+OK bye\r\n"
+
+
+def test_what_follows_close_notify_is_kept_nowhere(
+    shaken: tuple[MemoryClient, TlsChannel],
+) -> None:
+    """A peer that goes on after its end costs no memory (RFC 8446 section 6.1: it is ignored)."""
+    client, channel = shaken
+    assert channel.receive(client.close() + bytes(1 << 20)) == b""
+    assert isinstance(channel._state, Session)
+    assert channel._state._incoming.pending <= 1024
 
 
 def test_an_end_without_close_notify_is_no_close(shaken: tuple[MemoryClient, TlsChannel]) -> None:

@@ -83,6 +83,14 @@ def test_plain_text_is_known_at_its_first_octets(context: ssl.SSLContext, octets
         TlsChannel(context).receive(octets)
 
 
+def test_a_command_sent_before_the_hello_is_never_inside(
+    context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
+    """Injection before STLS (CVE-2011-0411): what came in plain text ends the connection."""
+    with pytest.raises(NotTls):
+        TlsChannel(context).receive(b"DELE 1\r\n" + hello_of(client_context))
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 6, 100, 1000])
 def test_a_hello_in_many_records(
     context: ssl.SSLContext, client_context: ssl.SSLContext, size: int
@@ -94,7 +102,6 @@ def test_a_hello_in_many_records(
     hello = client.output()
     for octet in bytewise(records(hello[5:], size)):
         channel.receive(octet)
-    # OpenSSL itself wants the first record to hold the header of the message.
     client.feed(channel.output())
     carry(client, channel)
     assert channel.established

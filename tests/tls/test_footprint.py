@@ -53,3 +53,10 @@ def test_an_idle_connection_is_small(folder: Path) -> None:
     silent, idle = map(float, result.stdout.split())
     assert silent <= SILENT_LIMIT_KIB
     assert idle <= IDLE_LIMIT_KIB
+
+
+def test_a_connection_needs_nothing_heavy() -> None:
+    """What reads certificates (`cryptography`) is imported where it is needed."""
+    program = "import sys, mailkeep.tls; sys.exit('cryptography' in sys.modules)"
+    environment = {"PYTHONPATH": str(Path.cwd() / "src")}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment)

@@ -88,7 +88,7 @@ def test_suites_without_forward_secrecy_or_aead_are_refused(rsa_folder: Path, su
     carry(good, TlsChannel(context))
     assert good.established
     reason = refusal(MemoryClient(weak_client(suites), None), TlsChannel(context))
-    assert reason == "SSLV3_ALERT_HANDSHAKE_FAILURE"
+    assert reason.endswith("ALERT_HANDSHAKE_FAILURE")
 
 
 def test_the_order_of_suites_is_the_clients(context: ssl.SSLContext) -> None:
@@ -181,7 +181,9 @@ async def test_renegotiation_is_refused(context: ssl.SSLContext, folder: Path) -
     assert b"+OK ready" in said
     assert b"RENEGOTIATING" in said
     assert b"no renegotiation" in said
-    assert str(wires[0].failure) == "sslv3 alert handshake failure"  # the client's answer to that
+    assert context.options & ssl.OP_NO_RENEGOTIATION  # OpenSSL before 3.0 would do it
+    # The client ends it, not the server: its alert is what the server hears.
+    assert "alert handshake failure" in str(wires[0].failure)
 
 
 def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked(

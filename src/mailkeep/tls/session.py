@@ -96,7 +96,8 @@ class Session:
             if not self.established:
                 self._tls.do_handshake()
                 self.established = True
-            while self._incoming.pending or self._tls.pending():
+            # A read takes a whole record, so nothing stays behind once the input is empty.
+            while self._incoming.pending:
                 piece = self._tls.read(_RECORD_OCTETS)
                 if not piece:
                     self.peer_closed = True
