@@ -8,8 +8,9 @@ A session keeps no place for each message. It knows the few places that files ha
 (`new`, or `cur` with this or that set of flags), tries those, and only then looks through the
 folders again.
 
-Known limit: directory reading promises nothing about names that change meanwhile, so a folder is
-read again while its time of change moves, a few times at most.
+Known limits: directory reading promises nothing about names that change meanwhile, so a folder is
+read again while its time of change moves, a few times at most. An account's folder itself may be a
+link, as operators move mail to other disks.
 """
 
 import errno
@@ -17,7 +18,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,7 +36,7 @@ _PLACES_TRIED = 32
 """The places tried before looking through the folders. Opening what is not there takes 2 us,
 reading a folder of 100,000 files 60 ms; IMAP keywords make more places than flags do."""
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MESSAGE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _UNNOTICED = getattr(os, "O_NOATIME", 0)
 """Reading mail for somebody is not their reading of it. Linux, and only for the file's owner."""
@@ -51,7 +52,7 @@ class NotAMaildir(OSError):
 
 
 class Maildir:
-    """The files of one Maildir, found by base name.
+    """Where one Maildir is, and where in it messages were found.
 
     Args:
         path: the folder that holds `new` and `cur`. If it is not there, it has no messages.
@@ -59,10 +60,64 @@ class Maildir:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._folders = {folder: os.fsencode(path) + b"/" + folder for folder in FOLDERS}
-        self._places: tuple[tuple[bytes, bytes], ...] = ()
-        """Where files were: folder and flags, the likeliest first. Replaced, never changed, so
-        that hops in several threads may use it."""
+        self.places: tuple[tuple[bytes, bytes], ...] = ()
+        """Folder and flags of messages, the likeliest first. Replaced, never changed, so that
+        several threads may use it."""
+
+    @contextmanager
+    def entered(self) -> Iterator["Folders"]:
+        """Hold `new` and `cur` open, as far as they are there.
+
+        Raises:
+            OSError: one of them is no folder, or cannot be read.
+        """
+        with ExitStack() as stack:
+            descriptors: dict[bytes, int] = {}
+            for folder in FOLDERS:
+                path = self.path_of(folder)
+                try:
+                    descriptors[folder] = os.open(path, _FOLDER)
+                except FileNotFoundError:
+                    continue
+                stack.callback(os.close, descriptors[folder])
+            if not descriptors:
+                self._check_that_nothing_is_there()
+            yield Folders(self, descriptors)
+
+    def path_of(self, folder: bytes) -> bytes:
+        """Return the path of `new` or `cur`."""
+        return b"%s/%s" % (os.fsencode(self._path), folder)
+
+    def learn_place(self, folder: bytes, flags: bytes) -> None:
+        """Try this place first from now on: who moves one message often moves many."""
+        place = (folder, flags)
+        others = (known for known in self.places if known != place)
+        self.places = (place, *others)[:_PLACES_TRIED]
+
+    def _check_that_nothing_is_there(self) -> None:
+        """Refuse what holds other things: a client would conclude that all its mail is gone.
+
+        A folder with nothing but `tmp` is one whose first delivery is still under way.
+        """
+        try:
+            inside = {path.name for path in self._path.iterdir()}
+        except FileNotFoundError:
+            return
+        if inside - {"tmp"}:
+            raise NotAMaildir(errno.ENOTDIR, "has neither new nor cur", str(self._path))
+
+
+class Folders:
+    """`new` and `cur` of a Maildir, held open.
+
+    Args:
+        maildir: whose folders.
+        descriptors: those that are there, by name.
+    """
+
+    def __init__(self, maildir: Maildir, descriptors: dict[bytes, int]) -> None:
+        self._maildir = maildir
+        self.descriptors = descriptors
 
     def files(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield folder and name of every file that is a message, some perhaps twice.
@@ -70,29 +125,30 @@ class Maildir:
         Raises:
             OSError: a folder cannot be read.
         """
-        for folder in FOLDERS:
+        for folder, descriptor in self.descriptors.items():
             for _ in range(PATIENCE):
-                before = self._changed(folder)
-                for filename in self._filenames(folder):
-                    yield folder, filename
-                if self._changed(folder) == before:
+                changed_ns = os.fstat(descriptor).st_mtime_ns
+                with os.scandir(self._maildir.path_of(folder)) as entries:
+                    for entry in entries:
+                        name = entry.name
+                        if not name.startswith(b".") and entry.is_file(follow_symlinks=False):
+                            yield folder, name
+                if os.fstat(descriptor).st_mtime_ns == changed_ns:
                     break
 
     def learn_bases(self) -> list[bytes]:
         """Return the base names of all messages, unordered, some perhaps twice.
 
         Raises:
-            NotAMaildir: there is something, and it is no Maildir.
             OSError: a folder cannot be read.
         """
-        self._check()
         bases = []
         places: Counter[tuple[bytes, bytes]] = Counter()
         for folder, filename in self.files():
             base = base_of(filename)
             bases.append(base)
             places[folder, filename[len(base) :]] += 1
-        self._places = tuple(place for place, _ in places.most_common(_PLACES_TRIED))
+        self._maildir.places = tuple(place for place, _ in places.most_common(_PLACES_TRIED))
         return bases
 
     def open_message(self, base: bytes) -> int:
@@ -113,93 +169,49 @@ class Maildir:
         """
         return self._reach(base, _stat_regular)
 
-    @contextmanager
-    def folder(self, folder: bytes) -> Iterator[int]:
-        """Hold a descriptor of `new` or `cur` itself, never of what a link there points to."""
-        descriptor = os.open(self._folders[folder], _DIRECTORY)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
-
-    def _reach(self, base: bytes, action: Callable[[bytes, int], T]) -> T:
+    def _reach(self, base: bytes, action: Callable[[bytes, int], T | None]) -> T:
         """Do `action` on the message's file, which may be moving."""
-        for folder, flags in self._places:
-            try:
-                return self._act(folder, base + flags, action)
-            except FileNotFoundError:
-                continue
+        for folder, flags in self._maildir.places:
+            if folder in self.descriptors:
+                result = action(base + flags, self.descriptors[folder])
+                if result is not None:
+                    return result
         for _ in range(PATIENCE):
-            found = next(((d, n) for d, n in self.files() if base_of(n) == base), None)
-            if found is None:
-                break
-            try:
-                result = self._act(*found, action)
-            except FileNotFoundError:
-                continue
-            self._learn_place(found[0], found[1][len(base) :])
-            return result
+            for folder, filename in [f for f in self.files() if base_of(f[1]) == base]:
+                result = action(filename, self.descriptors[folder])
+                if result is not None:
+                    self._maildir.learn_place(folder, filename[len(base) :])
+                    return result
         raise FileNotFoundError(errno.ENOENT, "the message vanished", base)
 
-    def _learn_place(self, folder: bytes, flags: bytes) -> None:
-        """Try this place first from now on: who moves one message often moves many."""
-        place = (folder, flags)
-        others = (known for known in self._places if known != place)
-        self._places = (place, *others)[:_PLACES_TRIED]
 
-    def _act(self, folder: bytes, filename: bytes, action: Callable[[bytes, int], T]) -> T:
-        try:
-            with self.folder(folder) as descriptor:
-                return action(filename, descriptor)
-        except OSError as cause:
-            if cause.errno in _NO_MESSAGE_THERE:
-                raise FileNotFoundError(errno.ENOENT, "no message there", filename) from cause
-            raise
-
-    def _filenames(self, folder: bytes) -> Iterator[bytes]:
-        try:
-            entries = os.scandir(self._folders[folder])
-        except FileNotFoundError:
-            return
-        with entries:
-            for entry in entries:
-                if not entry.name.startswith(b".") and entry.is_file(follow_symlinks=False):
-                    yield entry.name
-
-    def _changed(self, folder: bytes) -> int | None:
-        """Return when a name in `folder` changed last, in ns; `None` if there is no such folder."""
-        try:
-            with self.folder(folder) as descriptor:
-                return os.fstat(descriptor).st_mtime_ns
-        except FileNotFoundError:
-            return None
-
-    def _check(self) -> None:
-        """Refuse a folder that holds other things: empty is what a client would conclude from it.
-
-        A folder with nothing but `tmp` is one whose first delivery is still under way.
-        """
-        try:
-            inside = {path.name for path in self._path.iterdir()}
-        except FileNotFoundError:
-            return
-        if inside - {"tmp"} and inside.isdisjoint({"new", "cur"}):
-            raise NotAMaildir(errno.ENOTDIR, "has neither new nor cur", str(self._path))
-
-
-def _open_regular(filename: bytes, folder: int) -> int:
+def _open_regular(filename: bytes, folder: int) -> int | None:
+    """Open a message's file, or return `None` if there is none."""
     try:
-        descriptor = os.open(filename, _MESSAGE | _UNNOTICED, dir_fd=folder)
-    except PermissionError:  # only the owner may read unnoticed
-        descriptor = os.open(filename, _MESSAGE, dir_fd=folder)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise FileNotFoundError(errno.ENOENT, "not a regular file", filename)
-    return descriptor
+        descriptor = _open_unnoticed(filename, folder)
+    except OSError as cause:
+        if cause.errno in _NO_MESSAGE_THERE:
+            return None
+        raise
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
-def _stat_regular(filename: bytes, folder: int) -> os.stat_result:
-    found = os.stat(filename, dir_fd=folder, follow_symlinks=False)
-    if not stat.S_ISREG(found.st_mode):
-        raise FileNotFoundError(errno.ENOENT, "not a regular file", filename)
-    return found
+def _open_unnoticed(filename: bytes, folder: int) -> int:
+    try:
+        return os.open(filename, _MESSAGE | _UNNOTICED, dir_fd=folder)
+    except PermissionError:  # perhaps only because somebody else owns the file
+        return os.open(filename, _MESSAGE, dir_fd=folder)
+
+
+def _stat_regular(filename: bytes, folder: int) -> os.stat_result | None:
+    """Ask about a message's file, or return `None` if there is none."""
+    try:
+        status = os.stat(filename, dir_fd=folder, follow_symlinks=False)
+    except OSError as cause:
+        if cause.errno in _NO_MESSAGE_THERE:
+            return None
+        raise
+    return status if stat.S_ISREG(status.st_mode) else None

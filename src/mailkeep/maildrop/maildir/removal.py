@@ -10,10 +10,8 @@ Known limit: on a file system that cannot fsync a folder nothing counts as remov
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
 
-from mailkeep.maildrop.maildir.folder import PATIENCE, Maildir
+from mailkeep.maildrop.maildir.folder import PATIENCE, Folders, Maildir
 from mailkeep.maildrop.maildir.names import base_of
 
 
@@ -29,53 +27,51 @@ class RemovedFiles:
 
 def remove_messages(maildir: Maildir, bases: Collection[bytes]) -> RemovedFiles:
     """Remove every file of these messages and return when that is durable."""
-    work = _Work(maildir)
-    waiting = set(bases)
     try:
+        with maildir.entered() as folders:
+            return _Removal(folders).remove(bases)
+    except OSError:  # a folder cannot be read: nobody knows what is still there
+        return RemovedFiles(removed=frozenset(), failed=frozenset(bases))
+
+
+class _Removal:
+    """One removal under way, and its record."""
+
+    def __init__(self, folders: Folders) -> None:
+        self._folders = folders
+        self._unlinked: set[tuple[bytes, bytes]] = set()
+        """Folder and base name of each file that is gone through us."""
+        self._failed: set[bytes] = set()
+
+    def remove(self, bases: Collection[bytes]) -> RemovedFiles:
+        waiting = set(bases)
         for _ in range(PATIENCE):
             if not waiting:
                 break
-            files = {file for file in maildir.files() if base_of(file[1]) in waiting}
-            waiting = work.unlink(files)
-    except OSError:  # a folder cannot be read: nobody knows what is still there
-        work.failed |= waiting
-    work.failed |= waiting  # a neighbour still keeps moving these
-    work.make_durable()
-    removed = {base for _, base in work.unlinked} - work.failed
-    return RemovedFiles(frozenset(removed), frozenset(work.failed))
+            files = {file for file in self._folders.files() if base_of(file[1]) in waiting}
+            waiting = {base_of(name) for folder, name in files if self._has_moved(folder, name)}
+        self._failed |= waiting  # a neighbour moves these faster than we can follow
+        self._make_durable()
+        removed = {base for _, base in self._unlinked} - self._failed
+        return RemovedFiles(removed=frozenset(removed), failed=frozenset(self._failed))
 
+    def _has_moved(self, folder: bytes, filename: bytes) -> bool:
+        """Remove one file, or tell that it is not where it was seen."""
+        base = base_of(filename)
+        try:
+            os.unlink(filename, dir_fd=self._folders.descriptors[folder])
+        except FileNotFoundError:
+            return True
+        except OSError:
+            self._failed.add(base)
+        else:
+            self._unlinked.add((folder, base))
+        return False
 
-class _Work:
-    """Unlinks file by file and keeps the record."""
-
-    def __init__(self, maildir: Maildir) -> None:
-        self._maildir = maildir
-        self.unlinked: set[tuple[bytes, bytes]] = set()
-        """Folder and base name of each file that is gone through us."""
-        self.failed: set[bytes] = set()
-
-    def unlink(self, files: Collection[tuple[bytes, bytes]]) -> set[bytes]:
-        """Remove these files and return the messages that had moved away before it."""
-        moved = set()
-        for folder, group in groupby(sorted(files), key=itemgetter(0)):
-            with self._maildir.folder(folder) as descriptor:
-                for _, filename in group:
-                    base = base_of(filename)
-                    try:
-                        os.unlink(filename, dir_fd=descriptor)
-                    except FileNotFoundError:
-                        moved.add(base)
-                    except OSError:
-                        self.failed.add(base)
-                    else:
-                        self.unlinked.add((folder, base))
-        return moved
-
-    def make_durable(self) -> None:
+    def _make_durable(self) -> None:
         """Bring the folders to disk; what was removed from one that cannot be has failed."""
-        for folder in {folder for folder, _ in self.unlinked}:
+        for folder in {folder for folder, _ in self._unlinked}:
             try:
-                with self._maildir.folder(folder) as descriptor:
-                    os.fsync(descriptor)
+                os.fsync(self._folders.descriptors[folder])
             except OSError:
-                self.failed |= {base for place, base in self.unlinked if place == folder}
+                self._failed |= {base for place, base in self._unlinked if place == folder}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from mailkeep.maildrop.listing import PackedStrings
-from mailkeep.maildrop.maildir.folder import Maildir
+from mailkeep.maildrop.maildir.folder import Folders
 from mailkeep.maildrop.maildir.names import announced_octets, time_of
 from mailkeep.maildrop.maildir.sizes import Size, SizeIndex, stamp_of
 from mailkeep.message import WireCounter
@@ -40,11 +40,11 @@ class Snapshot:
     octets: "array[int]"
 
 
-def take_snapshot(maildir: Maildir, index: SizeIndex, go_on: Callable[[], bool]) -> Snapshot:
+def take_snapshot(folders: Folders, index: SizeIndex, go_on: Callable[[], bool]) -> Snapshot:
     """Return the messages that are there now.
 
     Args:
-        maildir: where they are.
+        folders: where they are.
         index: what was counted before; what is counted now goes there too.
         go_on: asked again and again while there is something to count.
 
@@ -52,10 +52,10 @@ def take_snapshot(maildir: Maildir, index: SizeIndex, go_on: Callable[[], bool])
         NotInTime: `go_on` said no. At least one message more is counted than before.
         OSError: the Maildir cannot be read.
     """
-    bases = _ordered(maildir.learn_bases())
+    bases = _ordered(folders.learn_bases())
     octets = array("Q")
-    vanished = set()
-    sizing = _Sizing(maildir, index, go_on)
+    vanished: set[int] = set()
+    sizing = _Sizing(folders, index, go_on)
     for start in range(0, len(bases), _TOGETHER):
         group = range(start, min(start + _TOGETHER, len(bases)))
         sizes = sizing.of_group([bases[Index(place)] for place in group])
@@ -69,14 +69,14 @@ def take_snapshot(maildir: Maildir, index: SizeIndex, go_on: Callable[[], bool])
     return Snapshot(bases, octets)
 
 
-def count_message(maildir: Maildir, base: bytes) -> Size:
+def count_message(folders: Folders, base: bytes) -> Size:
     """Count the octets of one message on the wire by reading it.
 
     Raises:
         FileNotFoundError: it vanished.
         OSError: it cannot be read.
     """
-    descriptor = maildir.open_message(base)
+    descriptor = folders.open_message(base)
     try:
         stamp = stamp_of(os.fstat(descriptor))
         counter = WireCounter()
@@ -97,8 +97,8 @@ def _ordered(bases: list[bytes]) -> PackedStrings:
 class _Sizing:
     """Finds out sizes, and stops when told to."""
 
-    def __init__(self, maildir: Maildir, index: SizeIndex, go_on: Callable[[], bool]) -> None:
-        self._maildir = maildir
+    def __init__(self, folders: Folders, index: SizeIndex, go_on: Callable[[], bool]) -> None:
+        self._folders = folders
         self._index = index
         self._go_on = go_on
         self._has_counted = False
@@ -121,7 +121,7 @@ class _Sizing:
 
     def _size(self, base: bytes, known: Size | None, counted: list[Size]) -> int | None:
         try:
-            if known and stamp_of(self._maildir.stat_message(base)) == known.stamp:
+            if known and stamp_of(self._folders.stat_message(base)) == known.stamp:
                 return known.octets
             announced = announced_octets(base)
             if announced is None:
@@ -135,11 +135,11 @@ class _Sizing:
             raise NotInTime
         self._has_counted = True
         try:
-            size = count_message(self._maildir, base)
+            size = count_message(self._folders, base)
         except OSError as cause:
             if cause.errno not in _OF_THIS_MESSAGE_ALONE:
                 raise
             # One bad file must not close the maildrop: it is listed, and reading it says so.
-            return self._maildir.stat_message(base).st_size
+            return self._folders.stat_message(base).st_size
         counted.append(size)
         return size.octets

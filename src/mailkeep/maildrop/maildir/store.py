@@ -84,8 +84,8 @@ class MaildirStore:
     ) -> tuple[Maildir, Snapshot]:
         try:
             maildir = Maildir(self._paths.of(address))
-            with SizeIndex(index_path) as index:
-                return maildir, take_snapshot(maildir, index, go_on)
+            with maildir.entered() as folders, SizeIndex(index_path) as index:
+                return maildir, take_snapshot(folders, index, go_on)
         except NotInTime as cause:
             raise MaildropUnavailable(f"{address}: not counted to the end yet") from cause
         except (OSError, InvalidAddress) as cause:
@@ -140,7 +140,8 @@ class OpenMaildir:
     def _start_reading(self, index: Index, body_lines: int | None) -> tuple[MessageFile, bytes]:
         base = self._bases[index]
         try:
-            descriptor = self._maildir.open_message(base)
+            with self._maildir.entered() as folders:
+                descriptor = folders.open_message(base)
         except FileNotFoundError as cause:
             raise MessageGone(f"{base!r} vanished") from cause
         except OSError as cause:
@@ -155,8 +156,12 @@ class OpenMaildir:
 
     def _count_again(self, base: bytes) -> None:
         """Remember what the name or the index had wrong, so that the next session has it right."""
-        with contextlib.suppress(OSError), SizeIndex(self._index) as index:
-            index.remember([count_message(self._maildir, base)])
+        with (
+            contextlib.suppress(OSError),
+            self._maildir.entered() as folders,
+            SizeIndex(self._index) as index,
+        ):
+            index.remember([count_message(folders, base)])
 
     def _remove(self, deleted: frozenset[Uidl]) -> Removal:
         uidls = UidlsOfNames(self._bases)
