@@ -1,0 +1,80 @@
+"""The certificate of a running site: renewed if it is the site's own, reloaded when it changed.
+
+What cannot be used leaves the certificate before in force, and is told.
+"""
+
+import ssl
+from datetime import UTC, datetime
+
+from mailkeep.events import EventSink, EventType
+from mailkeep.site import Site, TlsVersion
+from mailkeep.tls import CertificateProblem
+from mailkeep.tls.authority import SERVER, renew_if_due
+from mailkeep.tls.certificates import Certificates
+
+_MINIMUM = {
+    TlsVersion.TLS_1_2: ssl.TLSVersion.TLSv1_2,
+    TlsVersion.TLS_1_3: ssl.TLSVersion.TLSv1_3,
+}
+
+
+class SiteCertificate:
+    """Holds the certificate that new connections are shown."""
+
+    def __init__(self, site: Site, sink: EventSink) -> None:
+        """Read it, after renewing it if that is due.
+
+        Raises:
+            CertificateProblem: it cannot be used.
+        """
+        self._site = site
+        self._sink = sink
+        self.renew()
+        self._certificates = _read(site)
+
+    def context(self) -> ssl.SSLContext:
+        """Return the context for one new connection."""
+        return self._certificates.context
+
+    def change(self, site: Site) -> None:
+        """Read the files that the settings name now, whatever they look like.
+
+        Raises:
+            CertificateProblem: they cannot be used; the certificate before stays.
+        """
+        self._certificates = _read(site)
+        self._site = site
+        self._tell_loaded()
+
+    def look(self) -> None:
+        """Reload the files if they changed."""
+        try:
+            if self._certificates.reload_if_changed() is not None:
+                self._tell_loaded()
+        except CertificateProblem as problem:
+            self.tell_rejected(problem)
+
+    def renew(self) -> None:
+        """Issue the site's own certificate anew if it is due; others are left alone."""
+        if self._site.certificate != self._site.tls / SERVER:
+            return
+        try:
+            if renew_if_due(self._site.tls, self._site.settings.hostname, datetime.now(UTC)):
+                self._sink.emit(EventType.CERTIFICATE_RENEWED, path=str(self._site.certificate))
+        except CertificateProblem as problem:
+            self.tell_rejected(problem)
+
+    def tell_rejected(self, problem: CertificateProblem) -> None:
+        """Tell that the certificate before stays in force, and why."""
+        self._sink.emit(EventType.CERTIFICATE_REJECTED, reason=str(problem), hint=problem.hint)
+
+    def _tell_loaded(self) -> None:
+        self._sink.emit(
+            EventType.CERTIFICATE_LOADED,
+            path=str(self._site.certificate),
+            not_after=self._certificates.description.not_after.isoformat(),
+        )
+
+
+def _read(site: Site) -> Certificates:
+    return Certificates(site.certificate, site.key, minimum=_MINIMUM[site.settings.tls.minimum])
