@@ -110,11 +110,6 @@ class ServerSide:
         """Where the session stands."""
         return self._phase
 
-    @property
-    def has_waiting_octets(self) -> bool:
-        """Whether something arrived that was not read yet."""
-        return len(self._lines) > 0
-
     def receive(self, octets: bytes) -> None:
         """Take what the client sent."""
         self._lines.receive(octets)

@@ -202,11 +202,6 @@ class Connection(asyncio.Protocol):
 
     # What the meeting of the programs does with it.
 
-    @property
-    def has_arrived(self) -> bool:
-        """Whether octets wait that no program has seen."""
-        return bool(self._arrived)
-
     async def start_tls(self, channel: Channel) -> None:
         """Send what is unsent in clear, then let nothing pass but through `channel`.
 

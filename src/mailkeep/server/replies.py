@@ -22,7 +22,6 @@ LOGIN_REFUSED = Err(b"login refused", ResponseCode.AUTH)
 CHECK_UNAVAILABLE = Err(b"cannot check the login now, try again later", ResponseCode.SYS_TEMP)
 UNKNOWN_MECHANISM = Err(b"unknown mechanism")
 EXCHANGE_FAILED = Err(b"that answer breaks the mechanism's rules")
-PLAINTEXT_BEHIND_STLS = Err(b"nothing may be sent behind STLS before its answer")
 
 MAILDROP_BUSY = Err(b"another session has this maildrop", ResponseCode.IN_USE)
 MAILDROP_UNAVAILABLE = Err(b"cannot open the maildrop now, try again later", ResponseCode.SYS_TEMP)
