@@ -271,4 +271,3 @@ def test_a_new_session_waits_for_data_in_authorization() -> None:
     assert session.phase is Phase.AUTHORIZATION
     assert session.security is Security.TLS
     assert session.next_event() == NeedData()
-    assert not session.has_waiting_octets

@@ -19,7 +19,6 @@ def test_stls_alone_hands_the_connection_to_tls(security: Security, said: bytes)
     session = open_session(security)
     session.receive(said)
     assert session.next_event() == commands.Stls()
-    assert not session.has_waiting_octets
     assert session.answer(Ok(b"begin")) == b"+OK begin\r\n"
     assert session.phase is Phase.ENCRYPTING
     session.receive(b"USER mallory\r\n")
@@ -56,15 +55,6 @@ def test_what_is_behind_stls_is_never_read_at_any_split(security: Security) -> N
         assert driver.session.phase is (Phase.ENCRYPTING if stls_was_alone else Phase.CLOSED)
         arrived_alone = len(before) in accumulate(map(len, pieces))
         assert stls_was_alone is arrived_alone, pieces
-
-
-def test_what_arrived_before_the_answer_can_be_seen() -> None:
-    """RFC 2595 section 4: who drives the session can tell that octets came behind STLS."""
-    session = open_session(Security.STLS_FIRST)
-    session.receive(b"STLS\r\n")
-    session.next_event()
-    session.receive(b"U")
-    assert session.has_waiting_octets
 
 
 @pytest.mark.parametrize("security", CLEAR)
