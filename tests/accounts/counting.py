@@ -1,0 +1,32 @@
+"""Real argon2 at its cheapest, counted; and the reading of accounts, written down."""
+
+from mailkeep.accounts.credentials import Credential, Credentials
+from mailkeep.accounts.passwords import Argon2Passwords
+from mailkeep.values import Address, Secret
+
+
+class CountingPasswords(Argon2Passwords):
+    """Writes down each argon2: what it was for, and with which settings."""
+
+    def __init__(self, work: list[str] | None = None, *, time_cost: int = 1) -> None:
+        super().__init__(time_cost=time_cost, memory_kib=8)
+        self.work = [] if work is None else work
+
+    def hash(self, password: Secret) -> str:
+        self.work.append("hash")
+        return super().hash(password)
+
+    def verify(self, kept: str, password: Secret) -> bool:
+        settings, *_salt_and_hash = kept.rsplit("$", 2)
+        self.work.append(f"verify {settings}")
+        return super().verify(kept, password)
+
+
+class CountingCredentials(Credentials):
+    """Writes down each reading of the table."""
+
+    work: list[str]
+
+    async def find(self, address: Address) -> Credential | None:
+        self.work.append("find")
+        return await super().find(address)

@@ -1,0 +1,341 @@
+"""A login: whom it lets in, and that a refusal tells nothing but that it is one."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+from tests.accounts.counting import CountingCredentials, CountingPasswords
+
+from mailkeep.accounts import AccountState, CheckUnavailable, LoginRefused, Refusal
+from mailkeep.accounts.check import PasswordChecker
+from mailkeep.accounts.credentials import Credential
+from mailkeep.accounts.directory import AccountDirectory
+from mailkeep.accounts.hashing import HashingPool
+from mailkeep.accounts.memory import REMEMBERED_S
+from mailkeep.database import DatabaseUnavailable
+from mailkeep.database.engine import Database
+from mailkeep.values import Address, Secret
+
+HERE = "mail.example.com"
+RIGHT = "correct horse \u00e9"
+CHEAP = "$argon2id$v=19$m=8,t=1,p=1"
+
+
+@dataclass
+class Desk:
+    """A checker, and all that a test wants to see or turn."""
+
+    database: Database
+    directory: AccountDirectory
+    passwords: CountingPasswords
+    credentials: CountingCredentials
+    pool: HashingPool
+    now_s: float = 1000.0
+    work: list[str] = field(default_factory=list)
+    checker: PasswordChecker = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.passwords.work = self.credentials.work = self.work
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what is remembered."""
+        self.checker = PasswordChecker(
+            self.credentials,
+            self.passwords,
+            self.pool,
+            default_domain=HERE,
+            monotonic_s=lambda: self.now_s,
+        )
+
+    async def login(self, name: bytes | str, password: bytes | str) -> list[str] | Refusal:
+        """Return the work that it took to let somebody in, or why it was refused."""
+        self.work.clear()
+        name = name.encode() if isinstance(name, str) else name
+        password = password.encode() if isinstance(password, str) else password
+        try:
+            account = await self.checker.check(name, Secret(password))
+        except LoginRefused as refused:
+            return refused.reason
+        assert account.state is AccountState.ENABLED
+        return list(self.work)
+
+
+@pytest.fixture
+async def desk(database: Database) -> AsyncIterator[Desk]:
+    pool = HashingPool(threads=1, waiting_limit=2)
+    credentials = CountingCredentials(database)
+    made = Desk(
+        database,
+        AccountDirectory(database, CountingPasswords()),
+        CountingPasswords(),
+        credentials,
+        pool,
+    )
+    for name in ("alice", "disabled", "remembered", "changed", "removed"):
+        made.directory.add(address(name), Secret(RIGHT.encode()))
+    made.directory.disable(address("disabled"))
+    yield made
+    pool.close()
+
+
+def address(name: str) -> Address:
+    return Address.parse(name, default_domain=HERE)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["alice", "ALICE", "alice@mail.example.com", "Alice@MAIL.example.com", "\uff21lice"],
+)
+@pytest.mark.parametrize("password", [RIGHT, "correct horse e\u0301", "correct\u00a0horse \u00e9"])
+async def test_who_is_meant_is_let_in(desk: Desk, name: str, password: str) -> None:
+    """RFC 8265: names without case, NFC and NFD alike; a bare name is of the default domain."""
+    account = await desk.checker.check(name.encode(), Secret(password.encode()))
+    assert account == desk.directory.get(address("alice"))
+
+
+async def test_however_it_is_typed_it_is_remembered_once(desk: Desk) -> None:
+    """One account, one password: the prepared forms are what is remembered."""
+    await desk.login("alice", RIGHT)
+    assert await desk.login("ALICE@Mail.Example.COM", "correct horse e\u0301") == ["find"]
+
+
+NUL = "correct\0horse"
+REFUSALS: dict[str, tuple[str | bytes, str | bytes, Refusal]] = {
+    "unknown account": ("bob", RIGHT, Refusal.UNKNOWN_ACCOUNT),
+    "unknown domain": ("alice@elsewhere.example", RIGHT, Refusal.UNKNOWN_ACCOUNT),
+    "wrong password": ("alice", "wrong", Refusal.WRONG_PASSWORD),
+    "password in other case": ("alice", RIGHT.upper(), Refusal.WRONG_PASSWORD),
+    "empty name": ("", RIGHT, Refusal.UNUSABLE_NAME),
+    "control character in the name": ("alice\x07", RIGHT, Refusal.UNUSABLE_NAME),
+    "NUL in the name": ("alice\0", RIGHT, Refusal.UNUSABLE_NAME),
+    "path as the name": ("../alice", RIGHT, Refusal.UNUSABLE_NAME),
+    "name that is not UTF-8": (b"\xffalice", RIGHT, Refusal.UNUSABLE_NAME),
+    "half a sequence in the name": (b"alic\xc3", RIGHT, Refusal.UNUSABLE_NAME),
+    "endless name": ("a" * 12_000, RIGHT, Refusal.UNUSABLE_NAME),
+    "empty password": ("alice", "", Refusal.WRONG_PASSWORD),
+    "NUL in the password": ("alice", NUL, Refusal.WRONG_PASSWORD),
+    "half a sequence in the password": ("alice", b"correct horse \xc3", Refusal.WRONG_PASSWORD),
+    "endless password": ("alice", "x" * 12_000, Refusal.WRONG_PASSWORD),
+    "neither can be": (b"\xff", b"\xff", Refusal.UNUSABLE_NAME),
+    "disabled": ("disabled", RIGHT, Refusal.DISABLED),
+    "disabled, wrong password": ("disabled", "wrong", Refusal.DISABLED),
+    "disabled while remembered": ("remembered", RIGHT, Refusal.DISABLED),
+    "changed while remembered": ("changed", RIGHT, Refusal.WRONG_PASSWORD),
+    "removed while remembered": ("removed", RIGHT, Refusal.UNKNOWN_ACCOUNT),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+async def test_every_refusal_is_the_same_work_and_one_argon2(desk: Desk, kind: str) -> None:
+    """The outside learns nothing: same readings, one argon2 with the same settings, same class."""
+    for known in ("remembered", "changed", "removed"):
+        await desk.login(known, RIGHT)
+    desk.directory.disable(address("remembered"))
+    desk.directory.set_password(address("changed"), Secret(b"another"))
+    desk.directory.remove(address("removed"))
+    name, password, reason = REFUSALS[kind]
+    assert await desk.login(name, password) == reason
+    assert desk.work == ["find", f"verify {CHEAP}", "find"]
+
+
+async def test_a_remembered_login_costs_no_argon2_for_five_minutes(desk: Desk) -> None:
+    """A poller pays once in five minutes, and being used does not make the memory last."""
+    assert await desk.login("alice", RIGHT) == ["find", f"verify {CHEAP}", "find"]
+    for _ in range(4):
+        desk.now_s += REMEMBERED_S / 5
+        assert await desk.login("alice", RIGHT) == ["find"]
+    desk.now_s += REMEMBERED_S / 5
+    assert await desk.login("alice", RIGHT) == ["find", f"verify {CHEAP}", "find"]
+
+
+async def test_what_is_remembered_does_not_let_a_wrong_password_in(desk: Desk) -> None:
+    """And a wrong one does not make the right one be forgotten."""
+    await desk.login("alice", RIGHT)
+    assert await desk.login("alice", RIGHT + " ") == Refusal.WRONG_PASSWORD
+    assert await desk.login("alice", RIGHT) == ["find"]
+    assert await desk.login("remembered", RIGHT) != ["find"], "nobody else is let in by it"
+
+
+CHANGE = """
+import sys
+from pathlib import Path
+from mailkeep.accounts.directory import AccountDirectory
+from mailkeep.accounts.passwords import Argon2Passwords
+from mailkeep.accounts.tables import SCHEMA
+from mailkeep.database.opening import open_database
+from mailkeep.values import Address, Secret
+database = open_database(Path(sys.argv[1]), SCHEMA, create=False)
+directory = AccountDirectory(database, Argon2Passwords(time_cost=1, memory_kib=8))
+alice = Address.parse("alice", default_domain="mail.example.com")
+match sys.argv[2]:
+    case "password":
+        directory.set_password(alice, Secret(b"new"))
+    case "disable":
+        directory.disable(alice)
+database.close()
+"""
+
+
+async def test_a_change_by_another_process_counts_from_the_next_login_on(desk: Desk) -> None:
+    """The command line changes the file while the server runs; nobody has to tell the server."""
+    await desk.login("alice", RIGHT)
+    for change, password, refusal in (
+        ("password", RIGHT, Refusal.WRONG_PASSWORD),
+        ("disable", "new", Refusal.DISABLED),
+    ):
+        command = [sys.executable, "-c", CHANGE, str(desk.database.path), change]
+        assert await asyncio.to_thread(subprocess.call, command) == 0
+        assert await desk.login("alice", password) == refusal
+        if change == "password":
+            assert await desk.login("alice", "new") == ["find", f"verify {CHEAP}", "find"]
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        (lambda d: d.disable(address("alice")), Refusal.DISABLED),
+        (lambda d: d.remove(address("alice")), Refusal.UNKNOWN_ACCOUNT),
+        (lambda d: d.set_password(address("alice"), Secret(b"new")), Refusal.WRONG_PASSWORD),
+        (
+            lambda d: (d.remove(address("alice")), d.add(address("alice"), Secret(RIGHT.encode()))),
+            Refusal.WRONG_PASSWORD,
+        ),
+    ],
+)
+async def test_a_change_while_argon2_runs_counts(
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[AccountDirectory], object],
+    refusal: Refusal,
+) -> None:
+    """A check may wait in the queue for seconds: what was revoked meanwhile is revoked."""
+    verify = desk.passwords.verify
+
+    def verify_meanwhile(kept: str, password: Secret) -> bool:
+        right = verify(kept, password)
+        change(desk.directory)
+        return right
+
+    monkeypatch.setattr(desk.passwords, "verify", verify_meanwhile)
+    assert await desk.login("alice", RIGHT) == refusal
+    monkeypatch.undo()
+    desk.work.clear()
+    await desk.login("alice", RIGHT)
+    assert f"verify {CHEAP}" in desk.work, "and nothing of it was remembered"
+
+
+async def test_a_hash_is_renewed_when_settings_rise(desk: Desk) -> None:
+    """After a good login only, at the same version; what is remembered is the renewed one."""
+    risen = desk.passwords = CountingPasswords(desk.work, time_cost=2)
+    desk.restart()
+    before = await desk.credentials.find(address("alice"))
+    assert await desk.login("alice", "wrong") == Refusal.WRONG_PASSWORD
+    assert "hash" not in desk.work
+    assert await desk.login("alice", RIGHT) == ["find", f"verify {CHEAP}", "find", "hash"]
+    after = await desk.credentials.find(address("alice"))
+    assert before is not None
+    assert after is not None
+    assert (after.account, after.version) == (before.account, before.version)
+    assert risen.needs_rehash(before.password_hash)
+    assert not risen.needs_rehash(after.password_hash)
+    assert await desk.login("alice", RIGHT) == ["find"]
+
+
+async def test_a_hash_that_cannot_be_renewed_refuses_nobody(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read-only or full disk must not keep people from their mail."""
+
+    async def fail(credential: Credential, _: str) -> None:
+        raise DatabaseUnavailable(desk.database.path, f"no space for {credential}", "")
+
+    desk.passwords = CountingPasswords(desk.work, time_cost=2)
+    desk.restart()
+    monkeypatch.setattr(desk.credentials, "renew_hash", fail)
+    assert await desk.login("alice", RIGHT) == ["find", f"verify {CHEAP}", "find", "hash"]
+    assert await desk.login("alice", RIGHT) == ["find"]
+
+
+async def test_a_renewed_hash_does_not_undo_a_new_password(desk: Desk) -> None:
+    """Between the check and the renewal an operator may have set another password."""
+    old = await desk.credentials.find(address("alice"))
+    assert old is not None
+    desk.directory.set_password(address("alice"), Secret(b"new"))
+    await desk.credentials.renew_hash(old, desk.passwords.hash(Secret(RIGHT.encode())))
+    assert await desk.login("alice", RIGHT) == Refusal.WRONG_PASSWORD
+    assert isinstance(await desk.login("alice", "new"), list)
+
+
+async def test_a_full_queue_is_told_as_trouble_and_at_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 3206 section 4: a server that cannot tell must not say that the password is wrong."""
+    gate = threading.Event()
+    monkeypatch.setattr(desk.passwords, "verify", lambda *_: gate.wait())
+    logins = [asyncio.create_task(desk.checker.check(b"alice", Secret(b"x"))) for _ in range(4)]
+    done, held = await asyncio.wait(logins, return_when=asyncio.FIRST_COMPLETED)
+    gate.set()
+    assert [type(end) for end in await asyncio.gather(*done, return_exceptions=True)] == [
+        CheckUnavailable
+    ]
+    await asyncio.gather(*held, return_exceptions=True)
+
+
+async def test_a_remembered_login_needs_no_place_in_the_queue(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While somebody guesses as fast as can be, the usual mail programs still get in."""
+    await desk.login("alice", RIGHT)
+    gate = threading.Event()
+    monkeypatch.setattr(desk.passwords, "verify", lambda *_: gate.wait())
+    guesses = [asyncio.create_task(desk.checker.check(b"bob", Secret(b"x"))) for _ in range(10)]
+    try:
+        assert isinstance(await desk.login("alice", RIGHT), list), "let in"
+    finally:
+        gate.set()
+    ends = await asyncio.gather(*guesses, return_exceptions=True)
+    assert {type(end) for end in ends} <= {LoginRefused, CheckUnavailable}
+
+
+async def test_a_damaged_database_is_told_as_trouble(desk: Desk) -> None:
+    """RFC 3206 section 4: mail programs forget a password that is refused."""
+    with desk.database.writing() as connection:
+        connection.exec_driver_sql("DROP TABLE accounts")
+    for name in ("alice", "bob", "\x07"):
+        with pytest.raises(CheckUnavailable, match=str(desk.database.path)):
+            await desk.login(name, RIGHT)
+    assert not any("verify" in step for step in desk.work)
+
+
+async def test_a_damaged_hash_is_told_as_trouble(desk: Desk) -> None:
+    """The same for one account: it is not its owner's mistake."""
+    with desk.database.writing() as connection:
+        connection.exec_driver_sql("UPDATE accounts SET password_hash = 'x' WHERE id = 1")
+    with pytest.raises(CheckUnavailable):
+        await desk.login("alice", RIGHT)
+    assert isinstance(await desk.login("changed", RIGHT), list)
+
+
+async def test_a_login_that_is_broken_off_leaves_nothing(desk: Desk) -> None:
+    """A connection may end at any step: the next login finds everything as it was."""
+    for steps in range(12):
+        desk.restart()
+        broken_off = asyncio.create_task(desk.login("alice", RIGHT))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        broken_off.cancel()
+        await asyncio.gather(broken_off, return_exceptions=True)
+        assert isinstance(await desk.login("alice", RIGHT), list)
+
+
+async def test_a_refusal_says_its_reason_and_no_more(desk: Desk) -> None:
+    """What reaches a log is the reason: no password, no hash, no name."""
+    with pytest.raises(LoginRefused) as caught:
+        await desk.checker.check(b"alice", Secret(b"hunter2"))
+    assert str(caught.value) == "wrong password"
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
