@@ -204,7 +204,7 @@ def _ask_password(address: Address) -> Secret:
     first = getpass.getpass(f"Password for {address}: ")
     if getpass.getpass("Once more: ") != first:
         raise CommandFailed("the two are not alike; nothing was changed")
-    return Secret(first.encode())
+    return Secret(first.encode(errors="surrogateescape"))
 
 
 def _confirm(question: str, *, yes: bool) -> None:

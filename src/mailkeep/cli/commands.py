@@ -4,6 +4,8 @@ Each command's own file says what it does; this one only collects them. The libr
 commands are imported when a command runs, so that `--help` is quick.
 """
 
+import os
+import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +26,9 @@ def _only_listed() -> None:
     """Stand in the list of commands: `entry` has found a `deliver` before this could run."""
 
 
+EXIT_READER_GONE = 141
+"""128 and the number of SIGPIPE, as shells say it."""
+
 application = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -31,13 +36,15 @@ application = typer.Typer(
     pretty_exceptions_enable=False,  # a trace with local variables could show a password
     rich_markup_mode=None,
 )
-application.command("demo")(demo.demo)
-application.command("init")(init.init)
+application.command("demo", short_help="Try it: two accounts with real-looking mail.")(demo.demo)
+application.command("init", short_help="Make a site.")(init.init)
 application.command("serve")(serve.serve)
 application.add_typer(account.commands, name="account")
-application.command("deliver", help=deliver.HELP)(_only_listed)
+application.command("deliver", short_help="Put messages into a maildrop.", help=deliver.HELP)(
+    _only_listed
+)
 application.add_typer(maildrop.commands, name="maildrop")
-application.command("doctor")(doctor.doctor)
+application.command("doctor", short_help="Check the site and say how to mend it.")(doctor.doctor)
 
 
 def _show_version(*, asked: bool) -> None:
@@ -80,32 +87,56 @@ def run_command(arguments: Sequence[str]) -> int:
         code = application(
             list(arguments) or ["--help"], prog_name="mailkeep", standalone_mode=False
         )
-    except (typer.TyperException, typer.Abort, *_FAILURES) as failure:
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read us has enough (`| head`)
+        _drop_output()
+        return EXIT_READER_GONE
+    except _FAILURES as failure:
         text, hint, exit_code = _explain(failure)
         error(text, hint=hint)
+        _drop_output()
         return exit_code
     return code if isinstance(code, int) else ExitCode.DONE
 
 
-_FAILURES = (CommandFailed, SiteError, AccountError, DatabaseUnavailable)
-"""What can go wrong with a site, as opposed to with this program."""
+_FAILURES = (
+    typer.TyperException,
+    typer.Abort,
+    EOFError,
+    CommandFailed,
+    SiteError,
+    AccountError,
+    DatabaseUnavailable,
+    OSError,
+)
+"""What can go wrong with a user, a site or a machine, as opposed to with this program."""
 
 
 def _explain(failure: Exception) -> tuple[str, str | None, ExitCode]:
     """Return what to say about a failure, the next step, and the exit code."""
+    text, hint, code = str(failure), None, ExitCode.FAILED
     match failure:
-        case CommandFailed(hint=hint, code=code):
-            return str(failure), hint, code
-        case SiteError(hint=hint):
-            return str(failure), hint, ExitCode.WRONG
+        case CommandFailed():
+            hint, code = failure.hint, failure.code
+        case SiteError():
+            hint, code = failure.hint, ExitCode.WRONG
+        case DatabaseUnavailable():
+            hint = failure.hint
         case AccountError():
-            return str(failure), "mailkeep account list shows who is there", ExitCode.FAILED
-        case DatabaseUnavailable(hint=hint):
-            return str(failure), hint, ExitCode.FAILED
+            hint = "mailkeep account list shows who is there"
         case typer.TyperException():
             context = getattr(failure, "ctx", None)
             text = failure.format_message().rstrip(".")
-            asked = f"{context.command_path if context else 'mailkeep'} --help"
-            return text[:1].lower() + text[1:], asked, ExitCode.WRONG
-        case _:
-            return "stopped", None, ExitCode.FAILED
+            text = text[:1].lower() + text[1:]
+            hint, code = f"{context.command_path if context else 'mailkeep'} --help", ExitCode.WRONG
+        case typer.Abort() | EOFError():
+            text = "stopped; nothing was changed"
+    return text, hint, code
+
+
+def _drop_output() -> None:
+    """Give the interpreter nothing to complain about at its end when output cannot be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -121,7 +121,7 @@ def _show(authority: Path, logins: list[_Login], listening: Listening) -> None:
     show(f"  {curl} pop3s://localhost:{pop3s}/1\n")
     show("POP3, encrypted by STLS before the password is sent\n")
     show(f"  {curl} --ssl-reqd pop3://localhost:{pop3}/\n")
-    show("By hand: USER, PASS, LIST, RETR 1, QUIT (-crlf -quiet: lines and R, Q as typed)\n")
+    show("By hand: type USER, PASS, LIST, RETR 1, QUIT\n")
     show(f"  {openssl} -crlf -quiet -connect localhost:{pop3s}")
     show(f"  {openssl} -crlf -quiet -starttls pop3 -connect localhost:{pop3}\n")
     show_table(

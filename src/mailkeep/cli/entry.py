@@ -19,8 +19,6 @@ EXIT_TRY_AGAIN = 75
 """EX_TEMPFAIL of sysexits(3): the MTA keeps the mail and tries again."""
 EXIT_INTERRUPTED = 130
 """128 and the number of SIGINT, as shells say it."""
-EXIT_READER_GONE = 141
-"""128 and the number of SIGPIPE, the same."""
 
 
 def main() -> None:
@@ -68,17 +66,11 @@ def _find_delivery(arguments: Sequence[str]) -> tuple[Path | None, Sequence[str]
 
 def _guarded(command: Callable[[], int], *, failed: int) -> int:
     try:
-        code = command()
-        sys.stdout.flush()
+        return command()
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED if failed == EXIT_INTERNAL else failed
-    except BrokenPipeError:
-        # Whoever read us has gone (`| head`); the interpreter would complain at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_READER_GONE if failed == EXIT_INTERNAL else failed
     except Exception as failure:  # noqa: BLE001  # the top: no trace reaches a user or an MTA
         return _apologise(failure, failed)
-    return code
 
 
 def _apologise(failure: Exception, code: int) -> int:

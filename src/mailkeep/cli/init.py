@@ -29,6 +29,10 @@ from mailkeep.site import (
 
 _FOLDERS = ("mail", "index", "run")
 
+_DATABASE = ("mailkeep.db", "mailkeep.db-wal", "mailkeep.db-shm")
+_MAY_BE_THERE = {*_FOLDERS, *_DATABASE, "tls", "mailkeep.toml.new", "lost+found"}
+"""What an interrupted `init` leaves, mail that waits for its site, a file system's own folder."""
+
 _HEAD = """\
 # Settings of this Mailkeep site. Everything that is not set has a safe default; all keys are
 # described in docs/settings.md. `mailkeep doctor` checks this file, and `mailkeep serve` takes
@@ -116,20 +120,31 @@ def make_site(folder: Path, text: str) -> None:
         CommandFailed: there is a site already, or it cannot be made.
         SettingsError: the settings cannot be used; nothing was made.
         WrongUser: the folder is there and is another user's.
+        DatabaseUnavailable: the database cannot be made.
     """
     from mailkeep import app
-    from mailkeep.tls import authority
+    from mailkeep.tls import CertificateProblem
+    from mailkeep.tls.authority import create_authority, renew_if_due
 
     settings = parse_settings(text, source=SETTINGS_NAME)
-    if (folder / SETTINGS_NAME).exists():
-        raise CommandFailed(
-            f"{folder} is a site already; nothing was changed",
-            hint="mailkeep doctor tells how it is",
-            code=ExitCode.WRONG,
-        )
+    _make_folders(folder)
+    now = datetime.now(UTC)
+    try:
+        if not (folder / "tls" / "ca.pem").exists():
+            create_authority(folder / "tls", settings.hostname, now)
+        renew_if_due(folder / "tls", settings.hostname, now)
+    except CertificateProblem as problem:
+        raise CommandFailed(str(problem), hint=problem.hint) from problem
+    with app.open_accounts(Site(folder, settings), create=True):
+        pass  # made, and empty
+    _write_new(folder / SETTINGS_NAME, text)
+
+
+def _make_folders(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_owner(folder)
+        _refuse_used(folder)
         folder.chmod(0o700)
         for name in _FOLDERS:
             (folder / name).mkdir(mode=0o700, exist_ok=True)
@@ -138,13 +153,23 @@ def make_site(folder: Path, text: str) -> None:
             f"cannot make {cause.filename}: {cause.strerror}",
             hint="name a folder that you may write to: mailkeep --site DIR init ...",
         ) from cause
-    now = datetime.now(UTC)
-    if not (folder / "tls" / "ca.pem").exists():
-        authority.create_authority(folder / "tls", settings.hostname, now)
-    authority.renew_if_due(folder / "tls", settings.hostname, now)
-    with app.open_accounts(Site(folder, settings), create=True):
-        pass  # made, and empty
-    _write_new(folder / SETTINGS_NAME, text)
+
+
+def _refuse_used(folder: Path) -> None:
+    """Keep out of a folder that is a site, or is something else: a home, /tmp."""
+    there = {path.name for path in folder.iterdir()}
+    if SETTINGS_NAME in there:
+        raise CommandFailed(
+            f"{folder} is a site already; nothing was changed",
+            hint=f"mailkeep --site {folder} doctor tells how it is",
+            code=ExitCode.WRONG,
+        )
+    if others := there - _MAY_BE_THERE:
+        raise CommandFailed(
+            f"{folder} has other files in it ({min(others)}); nothing was changed",
+            hint="name a folder that is empty or not there yet",
+            code=ExitCode.WRONG,
+        )
 
 
 def _write_new(path: Path, text: str) -> None:
