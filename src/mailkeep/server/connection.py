@@ -159,8 +159,6 @@ class Connection(asyncio.Protocol):
         """See `Wire.receive`."""
         self._flush()
         while not self._arrived:
-            if self._stopping:
-                self.close("the server is stopping")
             self.check_open()
             if self._end_of_input:
                 raise Disconnected("the client closed the connection")
@@ -177,9 +175,11 @@ class Connection(asyncio.Protocol):
 
     async def drain(self) -> None:
         """See `Wire.drain`."""
-        if self._writable is not None:
+        if self._writable is None:
+            await asyncio.sleep(0)
+        else:
             await self._writable
-        self.check_open()
+        self._check_not_ended()
 
     def expect_within(self, seconds: float, what: str) -> None:
         """See `Wire.expect_within`."""
@@ -197,8 +197,9 @@ class Connection(asyncio.Protocol):
 
     def check_open(self) -> None:
         """See `Wire.check_open`."""
-        if self._ended is not None:
-            raise Disconnected(self._ended)
+        if self._stopping:
+            self.close("the server is stopping")
+        self._check_not_ended()
 
     # What the meeting of the programs does with it.
 
@@ -319,6 +320,10 @@ class Connection(asyncio.Protocol):
         finally:
             self._waiter = None
             self._waiting_since = None
+
+    def _check_not_ended(self) -> None:
+        if self._ended is not None:
+            raise Disconnected(self._ended)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -1,7 +1,5 @@
 """A connection and the protocol's server side, side by side: commands in, replies out."""
 
-import asyncio
-
 from mailkeep.pop3 import (
     Command,
     HangUp,
@@ -94,4 +92,3 @@ class Dialogue:
         self._turn += 1
         if self._turn % COMMANDS_A_TURN == 0:
             await self.wire.drain()
-            await asyncio.sleep(0)

@@ -25,7 +25,7 @@ class Wire(Protocol):
         """Take octets to be sent; they leave when enough have gathered, or with `receive`."""
 
     async def drain(self) -> None:
-        """Wait while the client is behind with reading.
+        """Let the other sessions have their turn, and wait while the client is behind with reading.
 
         Raises:
             Disconnected: it is gone.
@@ -43,8 +43,8 @@ class Wire(Protocol):
         """Wait as long as it takes."""
 
     def check_open(self) -> None:
-        """Do nothing.
+        """Do nothing, if another command may be begun.
 
         Raises:
-            Disconnected: the connection ended while the program was busy.
+            Disconnected: the connection ended while the program was busy, or the server stops.
         """
