@@ -6,19 +6,20 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pytest
 from tests.accounts.counting import CountingCredentials, CountingPasswords
 
-from mailkeep.accounts import AccountState, CheckUnavailable, LoginRefused, Refusal
-from mailkeep.accounts.check import PasswordChecker
+from mailkeep.accounts import Account, AccountState, CheckUnavailable, LoginRefused, Refusal
+from mailkeep.accounts.check import PasswordChecker, decide_login
 from mailkeep.accounts.credentials import Credential
 from mailkeep.accounts.directory import AccountDirectory
 from mailkeep.accounts.hashing import HashingPool
 from mailkeep.accounts.memory import REMEMBERED_S
 from mailkeep.database import DatabaseUnavailable
 from mailkeep.database.engine import Database
-from mailkeep.values import Address, Secret
+from mailkeep.values import AccountId, Address, Secret
 
 HERE = "mail.example.com"
 RIGHT = "correct horse \u00e9"
@@ -143,6 +144,30 @@ async def test_every_refusal_is_the_same_work_and_one_argon2(desk: Desk, kind: s
     assert desk.work == ["find", f"verify {CHEAP}", "find"]
 
 
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("state", AccountState)
+@pytest.mark.parametrize("right", [True, False])
+def test_one_case_of_all_lets_in(
+    named: bool, number: int, state: AccountState, right: bool
+) -> None:
+    """The whole table of the decision: a usable name, an account, enabled, the right password."""
+    never = datetime.fromtimestamp(0, UTC)
+    account = Account(AccountId(number), address("alice"), state, never, never)
+    refusal = decide_login(address("alice") if named else None, account, right=right)
+    expected = [
+        reason
+        for reason, holds in (
+            (Refusal.UNUSABLE_NAME, not named),
+            (Refusal.UNKNOWN_ACCOUNT, number == 0),
+            (Refusal.DISABLED, state is AccountState.DISABLED),
+            (Refusal.WRONG_PASSWORD, not right),
+        )
+        if holds
+    ]
+    assert refusal == (expected[0] if expected else None)
+
+
 async def test_a_remembered_login_costs_no_argon2_for_five_minutes(desk: Desk) -> None:
     """A poller pays once in five minutes, and being used does not make the memory last."""
     assert await desk.login("alice", RIGHT) == ["find", f"verify {CHEAP}", "find"]
@@ -168,7 +193,7 @@ from mailkeep.accounts.directory import AccountDirectory
 from mailkeep.accounts.passwords import Argon2Passwords
 from mailkeep.accounts.tables import SCHEMA
 from mailkeep.database.opening import open_database
-from mailkeep.values import Address, Secret
+from mailkeep.values import AccountId, Address, Secret
 database = open_database(Path(sys.argv[1]), SCHEMA, create=False)
 directory = AccountDirectory(database, Argon2Passwords(time_cost=1, memory_kib=8))
 alice = Address.parse("alice", default_domain="mail.example.com")
@@ -319,6 +344,16 @@ async def test_a_damaged_hash_is_told_as_trouble(desk: Desk) -> None:
     with pytest.raises(CheckUnavailable):
         await desk.login("alice", RIGHT)
     assert isinstance(await desk.login("changed", RIGHT), list)
+
+
+@pytest.mark.parametrize("unusable", [b"", b"\0", b"\xff", b"x" * 2000])
+async def test_an_unusable_password_never_lets_in(desk: Desk, unusable: bytes) -> None:
+    """Not even where somebody put the hash of an empty password into the table."""
+    with desk.database.writing() as connection:
+        connection.exec_driver_sql(
+            "UPDATE accounts SET password_hash = ?", (desk.passwords.hash(Secret(b"")),)
+        )
+    assert await desk.login("alice", unusable) == Refusal.WRONG_PASSWORD
 
 
 async def test_a_login_that_is_broken_off_leaves_nothing(desk: Desk) -> None:

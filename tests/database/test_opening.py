@@ -1,17 +1,20 @@
 """A database is made, migrated or refused, and never left half way."""
 
+import contextlib
 import os
 import signal
 import stat
 import subprocess
 import sys
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from mailkeep.database import DatabaseTooNew, DatabaseUnavailable
+from mailkeep.database import DatabaseTooNew, DatabaseUnavailable, opening
 from mailkeep.database.engine import connect
 from mailkeep.database.opening import open_database
 from mailkeep.database.schema import Schema
@@ -135,6 +138,30 @@ def test_programs_that_start_at_once_make_one_database(tmp_path: Path, newer: Sc
     ends = [(*program.communicate(timeout=60), program.returncode) for program in programs]
     assert [(err, code) for _, err, code in ends] == [("", 0)] * 4
     assert tables_of(path) == {"alembic_version", "things", "more_things"}
+
+
+def test_only_one_at_a_time_makes_a_database(
+    tmp_path: Path, newer: Schema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that switch a file to the write-ahead log at once: SQLite tells one "locked" at once."""
+    met = threading.Barrier(2)
+    make_ready = opening._make_ready
+    alone: list[Path] = []
+
+    def meet_the_other(path: Path, schema: Schema) -> None:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            met.wait(timeout=0.2)
+            pytest.fail("both are inside")
+        make_ready(path, schema)
+        alone.append(path)
+
+    monkeypatch.setattr(opening, "_make_ready", meet_the_other)
+    paths = [tmp_path / "site.db"] * 2
+    with ThreadPoolExecutor(2) as programs:
+        databases = list(programs.map(lambda p: open_database(p, newer, create=True), paths))
+    for database in databases:
+        database.close()
+    assert alone == paths
 
 
 def test_a_migration_that_fails_leaves_what_was_there(

@@ -34,6 +34,9 @@ _NO_NAME = Address("", "")
 _NO_PASSWORD = Secret(b"")
 """Compared for a password that can be none; `prepare_password` returns no such password."""
 
+_NOBODYS_ID = AccountId(0)
+"""A table's numbers start at 1."""
+
 _CANNOT_TELL = (DatabaseUnavailable, HashUnusable, QueueFull)
 
 
@@ -110,10 +113,6 @@ def decide_login(address: Address | None, account: Account, *, right: bool) -> R
     if account.state is not AccountState.ENABLED:
         return Refusal.DISABLED
     return None if right else Refusal.WRONG_PASSWORD
-
-
-_NOBODYS_ID = AccountId(0)
-"""A table's numbers start at 1."""
 
 
 def _nobody(password_hash: str) -> Credential:
