@@ -281,7 +281,7 @@ class Connection(asyncio.Protocol):
         self._transmit(self._channel.output())
         if plaintext:
             self._arrived += plaintext
-            if self._waiter is None:
+            if not self._is_awaited:
                 self._pause_reading()
         self._end_of_input |= self._channel.peer_closed
         self._wake()
@@ -293,14 +293,17 @@ class Connection(asyncio.Protocol):
         return not self._lingering
 
     def pause_writing(self) -> None:
-        """Note that the client is behind."""
+        """Note that the client is behind; what it sends could only ask for more."""
         self._writable = self._loop.create_future()
+        self._pause_reading()
 
     def resume_writing(self) -> None:
         """Note that it has caught up."""
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
+        if self._is_awaited:
+            self._resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the socket is closed."""
@@ -314,7 +317,8 @@ class Connection(asyncio.Protocol):
     async def _wait_for_input(self) -> None:
         self._waiter = self._loop.create_future()
         self._waiting_since = self._loop.time()
-        self._resume_reading()
+        if self._writable is None:
+            self._resume_reading()
         try:
             await self._waiter
         finally:
@@ -324,6 +328,11 @@ class Connection(asyncio.Protocol):
     def _check_not_ended(self) -> None:
         if self._ended is not None:
             raise Disconnected(self._ended)
+
+    @property
+    def _is_awaited(self) -> bool:
+        """Whether a program waits for octets and none have come."""
+        return self._waiter is not None and not self._waiter.done()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
