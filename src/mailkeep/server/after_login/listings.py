@@ -32,8 +32,8 @@ def drop_listing(marks: Marks) -> bytes:
 def pieces(listing: Listing, marks: Marks, line: Line) -> Iterator[bytes]:
     """Yield the body of a whole LIST or UIDL, its terminator with the last lines."""
     remaining = marks.remaining()
-    ended = False
-    while not ended:
-        lines = [line(listing, index) for index in islice(remaining, LINES_A_PIECE)]
-        ended = len(lines) < LINES_A_PIECE
-        yield b"\r\n".join((*lines, TERMINATOR if ended else b""))
+    held = b""
+    while lines := [line(listing, index) for index in islice(remaining, LINES_A_PIECE)]:
+        yield held
+        held = b"\r\n".join((*lines, b""))
+    yield held + TERMINATOR
