@@ -123,9 +123,10 @@ class Meeting:
         who = {"account": session.account, "peer": str(connection.peer)}
         dialogue.answer(replies.LOGGED_IN)
         self.sink.emit(EventType.LOGIN_ACCEPTED, **who, mechanism=admitted.mechanism)
-        how = "quit"
+        how = "internal error"
         try:
             await serve_maildrop(dialogue, session)
+            how = "quit"
         except (Disconnected, ClosedByUs) as ended:
             how = str(ended)
             raise
