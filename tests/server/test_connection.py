@@ -1,0 +1,251 @@
+"""Buffers, back-pressure and the last words of a connection."""
+
+import asyncio
+
+from tests.server.fake_transport import FakeTransport
+from tests.server.parts import HugeStore, Recorder, full_store, make_meeting
+from tests.server.talking import PEER, Talk, logged_in, settle
+
+from mailkeep.events import EventType
+from mailkeep.pop3 import Security
+from mailkeep.server.connection import (
+    LINGER_S,
+    OUTPUT_LIMIT_OCTETS,
+    WATCH_EVERY_S,
+    Connection,
+)
+from mailkeep.site import Limits
+
+LIMITS = Limits()
+MIB = 1 << 20
+
+
+class Echoing:
+    """A channel that answers every octet with ten and passes none on, as TLS may (KeyUpdate)."""
+
+    established = False
+    peer_closed = False
+
+    def __init__(self) -> None:
+        self._answer = b""
+
+    def receive(self, octets: bytes) -> bytes:
+        self._answer = octets * 10
+        return b""
+
+    def output(self) -> bytes:
+        answer, self._answer = self._answer, b""
+        return answer
+
+    def send(self, plaintext: bytes) -> bytes:
+        return plaintext
+
+    def close(self) -> bytes:
+        return b""
+
+
+async def test_nothing_is_read_from_a_client_that_does_not_read() -> None:
+    """Whatever makes the answers: in a handshake, or on request (RFC 8446 section 4.6.3)."""
+    connection = Connection(
+        asyncio.get_running_loop(), PEER, LIMITS, lambda _: None, lambda _: None
+    )
+    transport = FakeTransport(connection)
+    transport.stop_reading()
+    starting = asyncio.create_task(connection.start_tls(Echoing()))
+    for _ in range(1000):
+        transport.send(b"k" * 1024)
+        await asyncio.sleep(0)
+    assert transport.most_waiting < 2 * OUTPUT_LIMIT_OCTETS
+    transport.resume_reading_everything()
+    await settle()
+    assert transport.most_waiting < 2 * OUTPUT_LIMIT_OCTETS
+    transport.resume_reading_everything()
+    await settle()
+    assert transport.reading
+    starting.cancel()
+
+
+async def test_reading_stops_while_commands_wait() -> None:
+    """RFC 2449 section 6.6: pipelining; what waits is the client's kernel's to keep."""
+    talk = await logged_in(make_meeting(HugeStore(65536 * 1000)))
+    talk.transport.stop_reading()
+    await talk.say(b"RETR 1\r\n")
+    talk.transport.send(b"NOOP\r\n")
+    assert not talk.transport.reading
+
+
+async def test_segments_that_come_together_are_not_hoarded() -> None:
+    """A loop may hand over many reads before the session runs: after the first that wakes it, the
+    kernel keeps the rest."""
+    talk = await logged_in(make_meeting(full_store()))
+    talk.transport.send(b"NOOP\r\n")
+    talk.transport.send(b"NOOP\r\n")
+    assert not talk.transport.reading
+    assert (await talk.say(b"NOOP\r\n")) == b"+OK done\r\n" * 3
+
+
+async def test_a_body_waits_for_its_client() -> None:
+    """What waits for one client is bounded, however long the message is."""
+    talk = await logged_in(make_meeting(HugeStore(65536 * 1600)))
+    talk.transport.stop_reading()
+    await talk.say(b"RETR 1\r\n")
+    assert talk.transport.most_waiting < 2 * OUTPUT_LIMIT_OCTETS
+    for _ in range(50):
+        talk.transport.take(100_000)
+        await settle()
+    assert talk.transport.most_waiting < 2 * OUTPUT_LIMIT_OCTETS
+
+
+async def test_a_client_that_stops_reading_is_closed_and_nothing_is_removed() -> None:
+    """60 s without progress while output waits; without UPDATE (RFC 1939 section 6)."""
+    store, sink = HugeStore(65536 * 1600), Recorder()
+    talk = await logged_in(make_meeting(store, sink=sink))
+    talk.transport.stop_reading()
+    await talk.say(b"DELE 1\r\nRSET\r\nRETR 1\r\nDELE 1\r\nQUIT\r\n")
+    await asyncio.sleep(LIMITS.output_stall_s - 1)
+    assert not talk.is_closed
+    await asyncio.sleep(2 * WATCH_EVERY_S + 1)
+    assert talk.is_closed
+    assert talk.transport.lost.result() == "aborted"
+    assert sink.of(EventType.SESSION_ENDED)[0]["how"] == "the client stopped reading"
+    assert store.commits == 0
+
+
+async def test_a_client_that_reads_too_slowly_is_closed() -> None:
+    """Less than 1 KB/s over 5 minutes holds memory on purpose."""
+    sink = Recorder()
+    talk = await logged_in(make_meeting(HugeStore(65536 * 1600), sink=sink))
+    talk.transport.stop_reading()
+    await talk.say(b"RETR 1\r\n")
+    for _ in range(400):
+        talk.transport.take(LIMITS.output_rate_octets_per_s - 100)
+        await asyncio.sleep(1)
+    assert talk.is_closed
+    assert sink.of(EventType.SESSION_ENDED)[0]["how"] == "the client reads too slowly"
+
+
+async def test_a_client_that_reads_slowly_enough_is_served() -> None:
+    """A modem of 9,600 baud gets its mail."""
+    talk = await logged_in(make_meeting(HugeStore(65536 * 1600)))
+    talk.transport.stop_reading()
+    await talk.say(b"RETR 1\r\n")
+    for _ in range(2000):
+        talk.transport.take(LIMITS.output_rate_octets_per_s + 20)
+        await asyncio.sleep(1)
+    assert not talk.is_closed
+
+
+async def test_a_client_that_does_not_read_the_last_answer_is_closed_too() -> None:
+    """The session is over and the socket must not stay."""
+    talk = await logged_in(make_meeting(full_store()))
+    talk.transport.stop_reading()
+    await talk.say(b"RETR 4\r\nQUIT\r\n")
+    assert talk.task.done()
+    assert not talk.is_closed
+    await asyncio.sleep(LIMITS.output_stall_s + 3 * WATCH_EVERY_S)
+    assert talk.is_closed
+
+
+async def test_answers_to_pipelined_commands_leave_together() -> None:
+    """RFC 2449 section 6.6; one write is one segment and one TLS record."""
+    talk = await logged_in(make_meeting(full_store()))
+    writes = len(talk.transport.writes)
+    assert await talk.say(b"NOOP\r\n" * 50) == b"+OK done\r\n" * 50
+    assert len(talk.transport.writes) == writes + 1
+
+
+async def test_every_split_of_a_session_gives_the_same_octets() -> None:
+    """RFC 1939 section 3 knows lines and no segments."""
+    script = (
+        b"CAPA\r\nUSER alice\r\nPASS correct horse battery staple\r\nSTAT\nUIDL\r\nRETR 1\r\n"
+        b"TOP 2 1\r\nDELE 2\r\nNOPE\r\nRETR 4\r\nLIST\r\nQUIT\r\n"
+    )
+    expected = await Talk(make_meeting(full_store())).say(script)
+    assert expected.endswith(b"+OK bye\r\n")
+    for at in range(1, len(script)):
+        talk = Talk(make_meeting(full_store()))
+        assert await talk.say(script[:at]) + await talk.say(script[at:]) == expected, at
+    talk = Talk(make_meeting(full_store()))
+    for place in range(len(script)):
+        talk.transport.send(script[place : place + 1])
+    assert await talk.say() == expected
+
+
+async def test_a_client_that_pipelines_without_end_leaves_turns_to_others() -> None:
+    """PIPELINING is no right to the whole server: turns, not time, are counted."""
+    meeting = make_meeting(full_store())
+    busy, other = await logged_in(meeting), await logged_in(meeting, b"bob")
+    answered_before = len(busy.transport.received)
+    busy.transport.send(b"NOOP\r\n" * 100_000)
+    other.transport.send(b"NOOP\r\n")
+    while not other.heard().endswith(b"+OK done\r\n"):  # noqa: ASYNC110  # turns are what counts
+        await asyncio.sleep(0)
+    answered = (len(busy.transport.received) - answered_before) // len(b"+OK done\r\n")
+    assert answered < 5_000
+    await settle()
+    assert busy.heard().count(b"+OK done\r\n") == 100_000
+
+
+async def test_a_body_leaves_turns_to_others() -> None:
+    """Even one that the store has at hand and the client takes as it comes."""
+    meeting = make_meeting(HugeStore(65536 * 1000))
+    talk = await logged_in(meeting)
+    talk.transport.send(b"RETR 1\r\n")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert 0 < len(talk.transport.received) < 65536 * 100
+
+
+async def test_a_line_without_end_is_refused_once_and_the_rest_is_not_kept() -> None:
+    """RFC 2449 section 4 has a limit: one -ERR, then the close, and a way to read it.
+
+    Octets unread at a close make the kernel send RST, and the client would lose the -ERR.
+    """
+    talk = await logged_in(make_meeting(full_store()))
+    answer = await talk.say(b"x" * MIB)
+    assert answer == b"-ERR line too long\r\n"
+    assert not talk.is_closed
+    assert talk.task.done()
+    for _ in range(10):
+        assert await talk.say(b"x" * MIB) == b""
+    assert talk.transport.reading
+    await asyncio.sleep(LINGER_S)
+    await settle()
+    assert talk.is_closed
+
+
+async def test_a_refused_client_that_closes_is_gone_at_once() -> None:
+    """Nothing is left to read."""
+    talk = await logged_in(make_meeting(full_store()))
+    await talk.say(b"x" * MIB)
+    talk.transport.finish()
+    await settle()
+    assert talk.is_closed
+
+
+async def test_quit_whole_and_then_fin_is_a_quit() -> None:
+    """RFC 1939 section 6: QUIT was said; that the client sends no more is no objection."""
+    talk = await logged_in(make_meeting(full_store()))
+    talk.transport.send(b"DELE 1\r\nQUIT\r\n")
+    talk.transport.finish()
+    assert (await talk.say()).endswith(b"+OK bye\r\n")
+
+
+async def test_a_last_line_without_its_end_is_no_command() -> None:
+    """RFC 1939 section 6: QUIT arrived whole, or it did not arrive."""
+    sink = Recorder()
+    talk = await logged_in(make_meeting(full_store(), sink=sink))
+    talk.transport.send(b"DELE 1\r\nQUIT")
+    talk.transport.finish()
+    assert b"bye" not in await talk.say()
+    assert talk.is_closed
+    assert sink.of(EventType.SESSION_ENDED)[0]["removed"] == 0
+
+
+async def test_an_aborted_connection_takes_nothing_more() -> None:
+    """After its end a connection is silent, whatever still arrives."""
+    talk = Talk(make_meeting(full_store()), Security.STLS_FIRST)
+    await talk.say()
+    talk.connection.abort("a test")
+    assert await talk.say(b"CAPA\r\n") == b""
+    assert talk.is_closed
