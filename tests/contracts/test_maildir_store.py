@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -12,29 +11,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailkeep.maildrop.lease import Leases
-from mailkeep.maildrop.maildir import MaildirPaths, deliver
+from mailkeep.maildrop.maildir import deliver
 from mailkeep.maildrop.maildir.names import base_of, uidl_of
-from mailkeep.maildrop.maildir.store import MaildirStore
+from mailkeep.testing.maildir_site import ACCOUNT, ALICE, MaildirSite, maildir_site
 from mailkeep.testing.store_contract import Mailbox, StoreContract, whole, wire_form
-from mailkeep.values import AccountId, Address, Index, Uidl
-
-ACCOUNT = AccountId(7)
-ALICE = Address("alice", "example.com")
+from mailkeep.values import Index, Uidl
 
 
 class MaildirNeighbour:
     """Other programs' hands in a Maildir: here an MTA that knows nothing of sizes in names."""
 
-    def __init__(self, maildir: Path) -> None:
-        self._maildir = maildir
+    def __init__(self, site: MaildirSite) -> None:
+        self.site = site
         self._times = count(1_700_000_000)
 
     def put(self, stored: bytes) -> Uidl:
-        for folder in ("tmp", "new", "cur"):
-            (self._maildir / folder).mkdir(parents=True, exist_ok=True)
         base = b"%d.P1Q1.host" % next(self._times)
-        (self._maildir / "new" / os.fsdecode(base)).write_bytes(stored)
+        self.site.put(base, stored, folder="new")
         return uidl_of(base)
 
     def remove(self, uidl: Uidl) -> None:
@@ -46,7 +39,7 @@ class MaildirNeighbour:
         return {uidl_of(base_of(os.fsencode(path.name))) for path in self._files()}
 
     def _files(self) -> list[Path]:
-        return [*self._maildir.glob("new/*"), *self._maildir.glob("cur/*")]
+        return [*self.site.maildir.glob("new/*"), *self.site.maildir.glob("cur/*")]
 
 
 class FlaggingNeighbour(MaildirNeighbour):
@@ -54,8 +47,9 @@ class FlaggingNeighbour(MaildirNeighbour):
 
     def put(self, stored: bytes) -> Uidl:
         uidl = super().put(stored)
-        for path in self._maildir.glob("new/*"):
-            path.rename(self._maildir / "cur" / f"{path.name}:2,{'S' * (len(stored) % 2)}")
+        for path in self.site.maildir.glob("new/*"):
+            flags = "S" if len(stored) % 2 else ""
+            path.rename(self.site.maildir / "cur" / f"{path.name}:2,{flags}")
         return uidl
 
 
@@ -63,21 +57,16 @@ class OwnDelivery(MaildirNeighbour):
     """What our own delivery puts there, with sizes in the name."""
 
     def put(self, stored: bytes) -> Uidl:
-        message = self._maildir.parent / "message"
+        message = self.site.maildir.parent / "message"
         message.write_bytes(stored)
         with message.open("rb") as source:
-            return uidl_of(deliver(self._maildir, source, "mail.example.com"))
+            return uidl_of(deliver(self.site.maildir, source, "mail.example.com"))
 
 
 @contextmanager
-def mailbox_in(site: Path, neighbour: type[MaildirNeighbour]) -> Iterator[Mailbox]:
-    paths = MaildirPaths(site, "mail/{domain}/{local}")
-    paths.of(ALICE).parent.mkdir(parents=True)
-    leases = Leases(site / "run" / "leases")
-    with ThreadPoolExecutor(1) as opening, ThreadPoolExecutor(2) as files:
-        store = MaildirStore(paths, leases, site / "index", opening=opening, files=files)
-        yield Mailbox(store, ACCOUNT, ALICE, neighbour(paths.of(ALICE)))
-    leases.close()
+def mailbox_in(folder: Path, neighbour: type[MaildirNeighbour]) -> Iterator[Mailbox]:
+    with maildir_site(folder) as site:
+        yield Mailbox(site.store, ACCOUNT, ALICE, neighbour(site))
 
 
 class TestMaildirStore(StoreContract):
@@ -95,7 +84,7 @@ async def test_any_octets_are_sent_in_wire_form_at_the_announced_size(
     messages: list[bytes],
 ) -> None:
     """RFC 1939 sections 3 and 11, for any octets as messages."""
-    with TemporaryDirectory() as site, mailbox_in(Path(site), OwnDelivery) as mailbox:
+    with TemporaryDirectory() as folder, mailbox_in(Path(folder), OwnDelivery) as mailbox:
         for stored in messages:
             mailbox.neighbour.put(stored)
         maildrop = await mailbox.open()
