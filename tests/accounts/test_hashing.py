@@ -76,6 +76,8 @@ async def test_what_was_cancelled_in_the_queue_is_never_computed(
     waiting = asyncio.create_task(pool.run(done.append, 1))
     await settle()
     waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
     gate.set()
     assert await running
     assert await pool.run(len, done) == 0
