@@ -1,0 +1,20 @@
+"""What tests of several rooms share: a served site, and the rule about root."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from tests.harness.site import RunningSite, running_site
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Say which tests cannot run without root instead of failing half way."""
+    if item.get_closest_marker("root") and os.geteuid() != 0:
+        pytest.skip("needs root")
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
+    """A site that is served by a process of its own while the tests run; take your own accounts."""
+    with running_site(tmp_path_factory.mktemp("served") / "site") as site:
+        yield site

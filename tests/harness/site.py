@@ -1,0 +1,119 @@
+"""A Mailkeep site that is really served: its own process, real TLS, free ports.
+
+The site is made and filled by the functions that the commands call; with a `user` everything runs
+as that user, in real processes. It must not know what the tests then do with it.
+"""
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.harness.client import Port, WireClient, logged_in
+from tests.harness.programs import Background
+
+from mailkeep import app
+from mailkeep.cli.deliver import deliver_message
+from mailkeep.cli.init import make_site, settings_text
+from mailkeep.maildrop.maildir import MaildirPaths
+from mailkeep.site import Service, Site, read_site
+from mailkeep.values import Secret
+
+HOSTNAME = "mail.example.test"
+PASSWORD = "correct horse battery"  # with spaces, as people have them
+SOURCE = Path(__file__).parents[2] / "src"
+
+MAILKEEP = (sys.executable, "-W", "error", "-c", "from mailkeep.cli import main; main()")
+"""How `mailkeep` is started from a checkout, installed or not; any warning ends it."""
+
+
+def python_path() -> dict[str, str]:
+    """Return the environment in which `MAILKEEP` finds its code."""
+    return {"PYTHONPATH": os.pathsep.join([str(SOURCE), *filter(None, sys.path)])}
+
+
+class RunningSite:
+    """One site and the process that serves it."""
+
+    def __init__(self, folder: Path, *, maildrops: str | None = None) -> None:
+        """Make a site and serve it.
+
+        Args:
+            folder: the site's, made here.
+            maildrops: what `maildrops.path` says; the default unless given.
+        """
+        both = ((Service.POP3S, "127.0.0.1:0"), (Service.POP3, "127.0.0.1:0"))
+        text = settings_text(HOSTNAME, both)
+        if maildrops is not None:
+            text += f'\n[maildrops]\npath = "{maildrops}"\n'
+        make_site(folder, text)
+        self.folder = folder
+        self.ca = folder / "tls" / "ca.pem"
+        self.site: Site = read_site(folder)
+        self._serving = start_serving(folder)
+        self.pop3s = listening_port(self._serving, Service.POP3S)
+        self.pop3 = listening_port(self._serving, Service.POP3)
+
+    @property
+    def log(self) -> str:
+        """What `mailkeep serve` has written."""
+        return self._serving.log
+
+    def add_account(self, name: str, password: str = PASSWORD) -> str:
+        """Add an account and return its name, beside the running server."""
+        with app.open_accounts(self.site) as directory:
+            directory.add(self.site.address(name), Secret(password.encode()))
+        return name
+
+    def deliver(self, name: str, *messages: bytes) -> None:
+        """Deliver messages as `mailkeep deliver` does."""
+        address = self.site.address(name)
+        for message in messages:
+            deliver_message(self.site, address, io.BytesIO(message))
+
+    def maildir(self, name: str) -> Path:
+        """Return an account's Maildir."""
+        paths = MaildirPaths(self.folder, self.site.settings.maildrops.path)
+        return paths.of(self.site.address(name))
+
+    def session(self, name: str) -> "contextlib.AbstractContextManager[WireClient]":
+        """Log in over POP3S."""
+        return logged_in(self.pop3s, self.ca, name, PASSWORD)
+
+    def stop(self) -> int:
+        """End the server and return its exit code."""
+        return self._serving.stop()
+
+
+def start_serving(folder: Path, *, user: str | None = None) -> Background:
+    """Start `mailkeep serve` and return when it is ready."""
+    arguments = (*MAILKEEP, "--site", folder, "serve")
+    serving = Background(arguments, user=user, environment=python_path())
+    try:
+        serving.wait_for(lambda line: line == "ready", "ready")
+    except BaseException:
+        serving.stop()
+        raise
+    return serving
+
+
+def listening_port(serving: Background, service: Service) -> Port:
+    """Return where a server says that it listens."""
+    start = f"listening {service.value} "
+    line = serving.wait_for(lambda line: line.startswith(start), start)
+    host, _, number = line.removeprefix(start).rpartition(":")
+    return Port(host, int(number))
+
+
+@contextlib.contextmanager
+def running_site(folder: Path, *, maildrops: str | None = None) -> Iterator[RunningSite]:
+    """Serve a new site for as long as the caller needs it; it must end well."""
+    site = RunningSite(folder, maildrops=maildrops)
+    try:
+        yield site
+    finally:
+        code = site.stop()
+    assert code == 0, site.log
+    assert "internal error" not in site.log, site.log
