@@ -7,10 +7,11 @@ server. No other file names a concrete store, database, log or event loop.
 import asyncio
 import contextlib
 import os
+import sys
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from mailkeep.accounts import Account
+from mailkeep.accounts import Account, PasswordCheck
 from mailkeep.accounts.check import PasswordChecker
 from mailkeep.accounts.credentials import Credentials
 from mailkeep.accounts.directory import AccountDirectory
@@ -110,25 +111,34 @@ def serve(site: Site, on_ready: OnReady) -> None:
     listeners = open_listeners(site.settings.listen, inherit_sockets(os.environ))
     with contextlib.closing(open_database(site.database, SCHEMA, create=False)) as database:
         certificate = SiteCertificate(site, sink)
-        meeting = _meeting(site, database, certificate, sink)
+        hashing = HashingPool(
+            threads=hashing_threads(),
+            waiting_limit=site.settings.limits.password_checks_waiting or sys.maxsize,
+        )
+        meeting = _meeting(site, _password_check(site, database, hashing), certificate, sink)
 
         async def run() -> None:
             await RunningSite(site, listeners, meeting, certificate, sink).run(on_ready)
 
         keep_freed_memory()
-        run_loop(run())
+        with contextlib.closing(hashing):
+            run_loop(run())
+
+
+def _password_check(site: Site, database: Database, hashing: HashingPool) -> PasswordCheck:
+    return PasswordChecker(
+        Credentials(database),
+        Argon2Passwords(),
+        hashing,
+        default_domain=site.settings.default_domain,
+        remembered_s=site.settings.limits.password_memory_s,
+    )
 
 
 def _meeting(
-    site: Site, database: Database, certificate: SiteCertificate, sink: EventSink
+    site: Site, passwords: PasswordCheck, certificate: SiteCertificate, sink: EventSink
 ) -> Meeting:
     limits = site.settings.limits
-    passwords = PasswordChecker(
-        Credentials(database),
-        Argon2Passwords(),
-        HashingPool(threads=hashing_threads(), waiting_limit=limits.password_checks_waiting),
-        default_domain=site.settings.default_domain,
-    )
     return Meeting(
         gate=Gate(passwords, server_mechanisms(), sink, limits.credentials_s),
         store=open_store(site),

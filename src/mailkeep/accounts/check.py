@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from mailkeep.accounts.credentials import Credential, Credentials
 from mailkeep.accounts.hashing import HashingPool, QueueFull
-from mailkeep.accounts.memory import PasswordMemory
+from mailkeep.accounts.memory import REMEMBERED_S, PasswordMemory
 from mailkeep.accounts.passwords import HashUnusable, Passwords
 from mailkeep.accounts.seam import Account, AccountState, CheckUnavailable, LoginRefused, Refusal
 from mailkeep.database import DatabaseUnavailable
@@ -50,13 +50,24 @@ class PasswordChecker:
         pool: HashingPool,
         *,
         default_domain: str,
+        remembered_s: float = REMEMBERED_S,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Begin with nothing remembered.
+
+        Args:
+            credentials: where they are read.
+            passwords: how they are hashed.
+            pool: where that happens.
+            default_domain: what a name without a domain belongs to.
+            remembered_s: seconds for which a right password costs no second hash; 0 for none.
+            monotonic_s: a clock that only goes forward.
+        """
         self._credentials = credentials
         self._passwords = passwords
         self._pool = pool
         self._default_domain = default_domain
-        self._memory = PasswordMemory(monotonic_s)
+        self._memory = PasswordMemory(monotonic_s, lifetime_s=remembered_s)
         self._nobody = _nobody(passwords.nobodys_hash())
 
     async def check(self, name_untrusted: bytes, password_untrusted: Secret) -> Account:
