@@ -18,8 +18,8 @@ r"""Conversations as files: what is said, octet for octet, and by whom.
 Other steps: `= plain` connects to the STLS port and stops before the greeting, `= starttls` does
 the handshake, `= deliver NAME` and `= vanish NAME` are other programs' hands (the message is
 written with `<<NAME>> later`), `= drop` hangs up without QUIT, `= closed` is the server's end with
-nothing before it. A second connection is `=2`, `C2:`, `S2:`. In C lines `{account}`, `{password}` and
-`{plain}` (a SASL PLAIN response) stand for the account that the conversation has to itself.
+nothing before it. A second connection is `=2`, `C2:`, `S2:`. In C lines `{account}`, `{password}`
+and `{plain}` (a SASL PLAIN response) stand for the account that the conversation has to itself.
 
 Escapes: \r \n \t \0 \\ \xNN.
 """
