@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from mailkeep.maildrop import MaildropBusy, MaildropUnavailable, MessageGone
-from mailkeep.maildrop.maildir import folder as folder_module
 from mailkeep.maildrop.maildir.names import uidl_of
 from mailkeep.testing.maildir_site import MaildirSite
 from mailkeep.testing.store_contract import uidls_of, whole
@@ -173,7 +172,7 @@ def scans(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         seen.append(path)
         return real(path)
 
-    monkeypatch.setattr(folder_module.os, "scandir", scandir)
+    monkeypatch.setattr(os, "scandir", scandir)
     return seen
 
 
@@ -207,7 +206,7 @@ async def test_a_name_that_the_folder_s_reading_skipped_is_not_lost(
             self._entries = real(path)
 
         def __enter__(self) -> Iterator["os.DirEntry[bytes]"]:
-            monkeypatch.setattr(folder_module.os, "scandir", real)
+            monkeypatch.setattr(os, "scandir", real)
             os.utime(site.maildir / "cur", ns=(0, 0))
             moving.rename(moving.with_name("1.moving:2,S"))
             return (entry for entry in self._entries if b"moving" not in entry.name)
@@ -218,7 +217,7 @@ async def test_a_name_that_the_folder_s_reading_skipped_is_not_lost(
     def scandir(path: bytes) -> object:
         return MissesTheMovingOne(path) if path.endswith(b"cur") else real(path)
 
-    monkeypatch.setattr(folder_module.os, "scandir", scandir)
+    monkeypatch.setattr(os, "scandir", scandir)
     os.utime(site.maildir / "cur", ns=(1, 1))
     assert await listed(site) == [b"1.moving", b"2.still"]
 

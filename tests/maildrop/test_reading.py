@@ -6,8 +6,6 @@ import os
 import pytest
 
 from mailkeep.maildrop import Body, Maildrop, MessageUnreadable
-from mailkeep.maildrop.maildir import folder as folder_module
-from mailkeep.maildrop.maildir import reading as reading_module
 from mailkeep.maildrop.maildir.reading import PIECE_OCTETS
 from mailkeep.testing.maildir_site import MaildirSite
 from mailkeep.testing.store_contract import whole, wire_form
@@ -47,7 +45,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             taken.append(len(chunk))
         return chunk
 
-    monkeypatch.setattr(reading_module.os, "read", read)
+    monkeypatch.setattr(os, "read", read)
     return taken
 
 
@@ -144,7 +142,7 @@ async def test_a_read_error_is_told(site: MaildirSite, monkeypatch: pytest.Monke
         raise OSError(errno.EIO, "bad sector")
 
     with monkeypatch.context() as patch:
-        patch.setattr(reading_module.os, "read", read)
+        patch.setattr(os, "read", read)
         with pytest.raises(MessageUnreadable, match="bad sector"):
             await body.next_piece()
     assert site.open_files() == []
@@ -198,7 +196,7 @@ async def test_a_file_of_another_owner_is_read_with_notice(
         return real(path, flags, mode, dir_fd=dir_fd)
 
     site.put("1.a")
-    monkeypatch.setattr(folder_module.os, "open", open_as_another)
+    monkeypatch.setattr(os, "open", open_as_another)
     maildrop = await site.open()
     assert await whole(maildrop, 0) == b"x\r\n"
     await maildrop.close()
