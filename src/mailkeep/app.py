@@ -88,8 +88,8 @@ def read_listing(site: Site, account: Account) -> Listing:
         OSError: the maildrop cannot be read.
     """
     maildir = Maildir(_maildirs(site).of(account.address))
-    with SizeIndex(site.index / f"{account.id}.sizes") as index:
-        snapshot = take_snapshot(maildir, index, lambda: True)
+    with maildir.entered() as folders, SizeIndex(site.index / f"{account.id}.sizes") as index:
+        snapshot = take_snapshot(folders, index, lambda: True)
     return Listing.of_columns(UidlsOfNames(snapshot.bases), snapshot.octets)
 
 

@@ -79,7 +79,7 @@ def run_delivery(said: Path | None, arguments: Sequence[str]) -> int:
         address = _find_account(site, parsed.address)
         with ExitStack() as stack:
             sources = [stack.enter_context(_open_source(path)) for path in parsed.files]
-            _deliver_all(site, address, sources or [sys.stdin.buffer])
+            _deliver_all(site, address, sources or [_standard_input()])
     except _Ended as end:
         if end.code is not SysExit.OK:
             error(str(end), hint=end.hint)
@@ -140,6 +140,12 @@ def _open_source(path: Path) -> BinaryIO:
         return path.open("rb")
     except OSError as failure:
         raise _Ended(SysExit.NOINPUT, f"{path}: {failure.strerror}") from failure
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise _Ended(SysExit.TEMPFAIL, "standard input is closed", "pipe the message in")
+    return sys.stdin.buffer
 
 
 def _deliver_all(site: "Site", address: "Address", sources: Sequence[BinaryIO]) -> None:

@@ -24,6 +24,7 @@ EXIT_INTERRUPTED = 130
 def main() -> None:
     """Run the command that the process was started with, and exit with its code."""
     os.umask(0o077)  # whatever a command makes is for the site's user alone
+    _occupy_closed_streams()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -38,6 +39,19 @@ def run(arguments: Sequence[str]) -> int:
         return _guarded(lambda: _run_command(arguments), failed=EXIT_INTERNAL)
     site, rest = delivery
     return _guarded(lambda: _run_delivery(site, rest), failed=EXIT_TRY_AGAIN)
+
+
+def _occupy_closed_streams() -> None:
+    """Let no file of ours become descriptor 0, 1 or 2, where a stray message would go into it.
+
+    What is written to a closed stream is dropped. A closed standard input stays `None`: it is not
+    an empty message.
+    """
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number, which is this one
+            if name != "stdin":
+                setattr(sys, name, os.fdopen(descriptor, "w", closefd=False))
 
 
 def _run_command(arguments: Sequence[str]) -> int:
