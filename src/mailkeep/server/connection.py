@@ -248,10 +248,9 @@ class Connection(asyncio.Protocol):
             self._end("refused")
 
     def abort(self, reason: str) -> None:
-        """Close at once; what the client has not taken is dropped."""
-        if self._ended is None:
-            self._end(reason)
-            self._transport.abort()
+        """Close at once, also what is closing already; what the client has not taken is dropped."""
+        self._end(reason)
+        self._transport.abort()
 
     def stop(self) -> None:
         """Let the command under way end, and take no other."""
@@ -418,5 +417,4 @@ class Connection(asyncio.Protocol):
         if reason is None:
             self._watch_timer = self._loop.call_later(WATCH_EVERY_S, self._look_at_output)
             return
-        self._end(reason)
-        self._transport.abort()
+        self.abort(reason)

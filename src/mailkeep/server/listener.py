@@ -88,6 +88,7 @@ class Door:
         self._loop = asyncio.get_running_loop()
         self._paused = True
         self._closed = False
+        self._everybody_left = asyncio.Event()
         self._arriving: set[asyncio.Task[None]] = set()
 
     def open(self) -> None:
@@ -103,6 +104,12 @@ class Door:
         self._closed = True
         for listener in self._listeners:
             listener.socket.close()
+        if not self.connections:
+            self._everybody_left.set()
+
+    async def wait_until_empty(self) -> None:
+        """Return when nobody is left inside; the door must be closed."""
+        await self._everybody_left.wait()
 
     def reload(self, limits: Limits, listens: Sequence[Listen]) -> bool:
         """Use other settings from the next connection on; see `Server.reload`."""
@@ -116,6 +123,7 @@ class Door:
             )
             for one in self._listeners
         ]
+        self._resume_if_there_is_room()
         return known == by_place.keys()
 
     def _listener(self, listening: socket.socket) -> Listener:
@@ -135,7 +143,7 @@ class Door:
 
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(ACCEPTS_A_TURN):
-            if self._occupied >= self._capacity:
+            if len(self.connections) >= self._capacity:
                 self._sink.emit(EventType.ACCEPTING_PAUSED, reason="all connections are taken")
                 self._pause()
                 return
@@ -161,30 +169,37 @@ class Door:
             self._sink.emit(EventType.CONNECTION_REFUSED, peer=str(peer), listener=str(listener))
             accepted.close()
             return
-        accepted.settimeout(0)
-        end_dead_peers(accepted, self._limits.dead_peer_s)
-        arrival = self._loop.create_task(self._connect(accepted, peer, security))
+        connection = Connection(
+            self._loop,
+            peer,
+            self._limits,
+            lambda connection: self._on_start(connection, security),
+            self._ended,
+        )
+        self.connections.add(connection)  # it counts from here on, once
+        arrival = self._loop.create_task(self._connect(connection, accepted))
         self._arriving.add(arrival)
         arrival.add_done_callback(self._arriving.discard)
 
-    async def _connect(self, accepted: socket.socket, peer: Endpoint, security: Security) -> None:
-        def start(connection: Connection) -> None:
-            self.connections.add(connection)
-            self._on_start(connection, security)
-
-        await self._loop.connect_accepted_socket(
-            lambda: Connection(self._loop, peer, self._limits, start, self._ended), accepted
-        )
+    async def _connect(self, connection: Connection, accepted: socket.socket) -> None:
+        try:
+            accepted.settimeout(0)
+            end_dead_peers(accepted, self._limits.dead_peer_s)
+            await self._loop.connect_accepted_socket(lambda: connection, accepted)
+        except OSError:  # it ended before it began
+            accepted.close()
+            self._ended(connection)
 
     def _ended(self, connection: Connection) -> None:
         self.connections.discard(connection)
-        if self._paused and not self._closed and self._occupied < self._capacity:
+        if self._closed and not self.connections:
+            self._everybody_left.set()
+        self._resume_if_there_is_room()
+
+    def _resume_if_there_is_room(self) -> None:
+        if self._paused and not self._closed and len(self.connections) < self._capacity:
             self._sink.emit(EventType.ACCEPTING_RESUMED)
             self._resume()
-
-    @property
-    def _occupied(self) -> int:
-        return len(self.connections) + len(self._arriving)
 
 
 def end_dead_peers(accepted: socket.socket, seconds: float) -> None:
@@ -219,7 +234,9 @@ def raise_descriptor_limit() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(OSError):  # a sandbox may forbid it; the soft limit stands then
+        with contextlib.suppress(
+            OSError, ValueError
+        ):  # a sandbox may forbid it; the soft limit stands then
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft

@@ -55,14 +55,15 @@ class Server:
         self._door.close()
         for connection in tuple(self._door.connections):
             connection.stop()
-        await self._wait(self._meeting.limits.shutdown_s)
+        await self._wait(self._meeting.limits.shutdown_s or None)
         for connection in tuple(self._door.connections):
             connection.abort("the server stopped")
         await self._wait(None)
 
     async def _wait(self, seconds: float | None) -> None:
-        if self._sessions:
-            await asyncio.wait(self._sessions, timeout=seconds)
+        """Wait for the end of every session and for its last octets to be taken."""
+        empty = asyncio.create_task(self._door.wait_until_empty())
+        await asyncio.wait({empty, *self._sessions}, timeout=seconds)
 
     def _begin(self, connection: Connection, security: Security) -> None:
         session = asyncio.create_task(self._meeting.serve(connection, security))
