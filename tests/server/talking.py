@@ -52,7 +52,6 @@ class Talk:
         await self.say(b"USER %b\r\n" % name)
         return await self.say(b"PASS %b\r\n" % PASSWORD)
 
-    @property
     def is_closed(self) -> bool:
         """Whether the connection is gone."""
         return self.ended

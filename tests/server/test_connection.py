@@ -103,9 +103,9 @@ async def test_a_client_that_stops_reading_is_closed_and_nothing_is_removed() ->
     talk.transport.stop_reading()
     await talk.say(b"DELE 1\r\nRSET\r\nRETR 1\r\nDELE 1\r\nQUIT\r\n")
     await asyncio.sleep(LIMITS.output_stall_s - 1)
-    assert not talk.is_closed
+    assert not talk.is_closed()
     await asyncio.sleep(2 * WATCH_EVERY_S + 1)
-    assert talk.is_closed
+    assert talk.is_closed()
     assert talk.transport.lost.result() == "aborted"
     assert sink.of(EventType.SESSION_ENDED)[0]["how"] == "the client stopped reading"
     assert store.commits == 0
@@ -120,7 +120,7 @@ async def test_a_client_that_reads_too_slowly_is_closed() -> None:
     for _ in range(400):
         talk.transport.take(LIMITS.output_rate_octets_per_s - 100)
         await asyncio.sleep(1)
-    assert talk.is_closed
+    assert talk.is_closed()
     assert sink.of(EventType.SESSION_ENDED)[0]["how"] == "the client reads too slowly"
 
 
@@ -132,7 +132,7 @@ async def test_a_client_that_reads_slowly_enough_is_served() -> None:
     for _ in range(2000):
         talk.transport.take(LIMITS.output_rate_octets_per_s + 20)
         await asyncio.sleep(1)
-    assert not talk.is_closed
+    assert not talk.is_closed()
 
 
 async def test_a_client_that_does_not_read_the_last_answer_is_closed_too() -> None:
@@ -141,9 +141,9 @@ async def test_a_client_that_does_not_read_the_last_answer_is_closed_too() -> No
     talk.transport.stop_reading()
     await talk.say(b"RETR 4\r\nQUIT\r\n")
     assert talk.task.done()
-    assert not talk.is_closed
+    assert not talk.is_closed()
     await asyncio.sleep(LIMITS.output_stall_s + 3 * WATCH_EVERY_S)
-    assert talk.is_closed
+    assert talk.is_closed()
 
 
 async def test_answers_to_pipelined_commands_leave_together() -> None:
@@ -204,14 +204,14 @@ async def test_a_line_without_end_is_refused_once_and_the_rest_is_not_kept() -> 
     talk = await logged_in(make_meeting(full_store()))
     answer = await talk.say(b"x" * MIB)
     assert answer == b"-ERR line too long\r\n"
-    assert not talk.is_closed
+    assert not talk.is_closed()
     assert talk.task.done()
     for _ in range(10):
         assert await talk.say(b"x" * MIB) == b""
     assert talk.transport.reading
     await asyncio.sleep(LINGER_S)
     await settle()
-    assert talk.is_closed
+    assert talk.is_closed()
 
 
 async def test_a_refused_client_that_closes_is_gone_at_once() -> None:
@@ -220,7 +220,7 @@ async def test_a_refused_client_that_closes_is_gone_at_once() -> None:
     await talk.say(b"x" * MIB)
     talk.transport.finish()
     await settle()
-    assert talk.is_closed
+    assert talk.is_closed()
 
 
 async def test_quit_whole_and_then_fin_is_a_quit() -> None:
@@ -238,7 +238,7 @@ async def test_a_last_line_without_its_end_is_no_command() -> None:
     talk.transport.send(b"DELE 1\r\nQUIT")
     talk.transport.finish()
     assert b"bye" not in await talk.say()
-    assert talk.is_closed
+    assert talk.is_closed()
     assert sink.of(EventType.SESSION_ENDED)[0]["removed"] == 0
 
 
@@ -248,4 +248,4 @@ async def test_an_aborted_connection_takes_nothing_more() -> None:
     await talk.say()
     talk.connection.abort("a test")
     assert await talk.say(b"CAPA\r\n") == b""
-    assert talk.is_closed
+    assert talk.is_closed()

@@ -30,10 +30,10 @@ async def test_an_idle_session_is_closed_without_a_word_and_without_update() -> 
     talk = await logged_in(make_meeting(store))
     assert (await talk.say(b"DELE 1\r\n")).startswith(b"+OK")
     await asyncio.sleep(LIMITS.idle_s - 1)
-    assert not talk.is_closed
+    assert not talk.is_closed()
     await asyncio.sleep(1)
     await settle()
-    assert talk.is_closed
+    assert talk.is_closed()
     assert talk.heard() == b""
     assert store.uidls(ALICE) == before
 
@@ -44,7 +44,7 @@ async def test_any_whole_command_resets_the_idle_time() -> None:
     for command in (b"NOOP\r\n", b"RETR 99\r\n", b"STAT\r\n"):
         await asyncio.sleep(LIMITS.idle_s - 1)
         assert await talk.say(command)
-    assert not talk.is_closed
+    assert not talk.is_closed()
 
 
 async def test_half_a_command_does_not_reset_the_idle_time() -> None:
@@ -54,7 +54,7 @@ async def test_half_a_command_does_not_reset_the_idle_time() -> None:
         talk.transport.send(b"N")
         await asyncio.sleep(1)
     await settle()
-    assert talk.is_closed
+    assert talk.is_closed()
 
 
 async def test_the_time_of_a_command_is_not_idle_time() -> None:
@@ -64,7 +64,7 @@ async def test_the_time_of_a_command_is_not_idle_time() -> None:
     talk = await logged_in(make_meeting(store))
     talk.transport.send(b"DELE 1\r\nQUIT\r\n")
     await asyncio.sleep(LIMITS.idle_s * 3)
-    assert not talk.is_closed
+    assert not talk.is_closed()
     store.committing.set()
     assert (await talk.say()).endswith(b"+OK bye\r\n")
 
@@ -76,11 +76,11 @@ async def test_octets_do_not_extend_the_time_for_credentials() -> None:
     for place in range(LIMITS.credentials_s - 1):
         talk.transport.send((b"USER alice\r\n" * 9)[place : place + 1])
         await asyncio.sleep(1)
-    assert not talk.is_closed
+    assert not talk.is_closed()
     talk.transport.send(b"CAPA\r\n")
     await asyncio.sleep(1)
     await settle()
-    assert talk.is_closed
+    assert talk.is_closed()
 
 
 async def test_a_dribbled_sasl_answer_does_not_extend_the_time_for_credentials() -> None:
@@ -89,10 +89,10 @@ async def test_a_dribbled_sasl_answer_does_not_extend_the_time_for_credentials()
     assert (await talk.say(b"AUTH PLAIN\r\n")).endswith(b"+ \r\n")
     await asyncio.sleep(LIMITS.credentials_s - 1)
     talk.transport.send(b"AGFs")
-    assert not talk.is_closed
+    assert not talk.is_closed()
     await asyncio.sleep(1)
     await settle()
-    assert talk.is_closed
+    assert talk.is_closed()
 
 
 async def test_a_refused_login_starts_the_time_for_credentials_anew() -> None:
@@ -102,14 +102,14 @@ async def test_a_refused_login_starts_the_time_for_credentials_anew() -> None:
     talk = Talk(make_meeting(full_store(), check=check))
     talk.transport.send(b"USER alice\r\nPASS wrong\r\n")
     await asyncio.sleep(LIMITS.credentials_s * 5)
-    assert not talk.is_closed
+    assert not talk.is_closed()
     check.held.set()
     assert b"-ERR [AUTH]" in await talk.say()
     await asyncio.sleep(LIMITS.credentials_s - 1)
-    assert not talk.is_closed
+    assert not talk.is_closed()
     await asyncio.sleep(1)
     await settle()
-    assert talk.is_closed
+    assert talk.is_closed()
 
 
 async def test_opening_a_maildrop_does_not_count_against_the_login() -> None:
@@ -144,10 +144,10 @@ async def test_a_client_that_says_no_hello_is_gone_after_the_handshake_time(
     sink = Recorder()
     talk = Talk(make_meeting(full_store(), context=context, sink=sink), Security.TLS)
     await asyncio.sleep(LIMITS.tls_handshake_s - 1)
-    assert not talk.is_closed
+    assert not talk.is_closed()
     await asyncio.sleep(1)
     await settle()
-    assert talk.is_closed
+    assert talk.is_closed()
     assert talk.heard() == b""
     assert sink.reasons == ["the TLS handshake took too long"]
 
@@ -159,11 +159,11 @@ async def test_a_dribbled_hello_does_not_extend_the_handshake_time(
     talk = Talk(make_meeting(full_store(), context=context), Security.TLS)
     hello = hello_of(trust, "localhost")
     for place in range(LIMITS.tls_handshake_s):
-        assert not talk.is_closed
+        assert not talk.is_closed()
         talk.transport.send(hello[place : place + 1])
         await asyncio.sleep(1)
     await settle()
-    assert talk.is_closed
+    assert talk.is_closed()
 
 
 async def test_the_handshake_after_stls_has_the_same_time(context: ssl.SSLContext) -> None:
@@ -171,10 +171,10 @@ async def test_the_handshake_after_stls_has_the_same_time(context: ssl.SSLContex
     talk = Talk(make_meeting(full_store(), context=context), Security.STLS_FIRST)
     assert (await talk.say(b"STLS\r\n")).endswith(b"+OK begin TLS\r\n")
     await asyncio.sleep(LIMITS.tls_handshake_s - 1)
-    assert not talk.is_closed
+    assert not talk.is_closed()
     await asyncio.sleep(1)
     await settle()
-    assert talk.is_closed
+    assert talk.is_closed()
     assert talk.heard() == b""
 
 
@@ -194,6 +194,6 @@ async def test_quit_before_login_opens_and_removes_nothing() -> None:
     talk = Talk(make_meeting(store))
     assert await talk.say() == b"+OK POP3 ready\r\n"
     assert await talk.say(b"QUIT\r\n") == b"+OK bye\r\n"
-    assert talk.is_closed
+    assert talk.is_closed()
     assert talk.transport.lost.result() == "closed"
     assert store.steps == []

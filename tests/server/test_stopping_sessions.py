@@ -14,7 +14,7 @@ async def test_a_session_between_commands_is_closed_without_update() -> None:
     await talk.say(b"DELE 1\r\n")
     talk.connection.stop()
     await settle()
-    assert talk.is_closed
+    assert talk.is_closed()
     assert store.uidls(ALICE) == before
 
 
@@ -31,10 +31,10 @@ async def test_a_body_under_way_is_sent_to_its_end_and_no_other_command_is_taken
     assert talk.transport.writing_paused
     talk.connection.stop()
     await settle()
-    assert not talk.is_closed
+    assert not talk.is_closed()
     talk.transport.resume_reading_everything()
     answer = await talk.say()
-    assert talk.is_closed
+    assert talk.is_closed()
     assert answer.endswith(b"\r\n.\r\n")
     assert b"marked" not in answer
     assert len(store.uidls(ALICE)) == 44
@@ -49,10 +49,10 @@ async def test_a_commit_under_way_is_finished_and_answered() -> None:
     await talk.say(b"QUIT\r\n")
     talk.connection.stop()
     await settle()
-    assert not talk.is_closed
+    assert not talk.is_closed()
     store.committing.set()
     assert await talk.say() == b"+OK bye\r\n"
-    assert talk.is_closed
+    assert talk.is_closed()
 
 
 async def test_a_session_before_login_is_closed() -> None:
@@ -61,4 +61,4 @@ async def test_a_session_before_login_is_closed() -> None:
     assert await talk.say(b"AUTH PLAIN\r\n")
     talk.connection.stop()
     await settle()
-    assert talk.is_closed
+    assert talk.is_closed()

@@ -133,7 +133,7 @@ async def test_a_body_that_breaks_off_is_never_terminated() -> None:
     assert answer.startswith(b"+OK ")
     assert b"\r\n.\r\n" not in answer
     assert b"+OK bye" not in answer
-    assert talk.is_closed
+    assert talk.is_closed()
     assert body.closed
     assert store.steps == ["close"]
     assert len(sink.of(EventType.MESSAGE_UNREADABLE)) == 1
@@ -155,7 +155,7 @@ async def test_quit_removes_then_lets_go_then_answers() -> None:
     assert store.steps[:2] == ["commit", "close"]
     assert memory.uidls(ALICE) == [first, fourth]
     assert second != third
-    assert talk.is_closed
+    assert talk.is_closed()
 
 
 async def test_quit_that_cannot_remove_everything_says_so() -> None:
@@ -166,7 +166,7 @@ async def test_quit_that_cannot_remove_everything_says_so() -> None:
     assert b"-ERR [SYS/TEMP] " in await talk.say(b"DELE 1\r\nDELE 2\r\nQUIT\r\n")
     assert sink.of(EventType.MESSAGES_NOT_REMOVED)[0]["messages"] == 1
     assert sink.of(EventType.SESSION_ENDED)[0]["removed"] == 1
-    assert talk.is_closed
+    assert talk.is_closed()
 
 
 async def test_quit_on_a_lost_lease_removes_nothing_and_says_so() -> None:
@@ -199,7 +199,7 @@ async def test_a_client_that_vanishes_in_the_commit_does_not_stop_it() -> None:
     await store.begun.wait()
     talk.transport.reset()
     await talk.say()
-    assert talk.is_closed
+    assert talk.is_closed()
     assert (await Talk(meeting).log_in()).startswith(b"-ERR [IN-USE] ")
     store.committing.set()
     await talk.say()
@@ -233,7 +233,7 @@ async def test_a_bug_in_a_store_ends_one_connection_only() -> None:
     talk = await logged_in(meeting)
     store.read_fails = RuntimeError("a bug: /var/lib/secret/path")
     assert await talk.say(b"RETR 1\r\n") == b""
-    assert talk.is_closed
+    assert talk.is_closed()
     [bug] = sink.of(EventType.INTERNAL_ERROR)
     assert "a bug" in bug["reason"]
     assert sink.of(EventType.SESSION_ENDED)[0]["how"] != "quit"
@@ -249,7 +249,7 @@ async def test_a_bug_in_a_commit_is_never_answered_with_ok() -> None:
     meeting = make_meeting(store)
     talk = await logged_in(meeting)
     assert b"bye" not in await talk.say(b"DELE 1\r\nQUIT\r\n")
-    assert talk.is_closed
+    assert talk.is_closed()
     await logged_in(meeting)
 
 
