@@ -109,7 +109,11 @@ def serve(site: Site, on_ready: OnReady) -> None:
     """
     sink = LogSink()
     listeners = open_listeners(site.settings.listen, inherit_sockets(os.environ))
-    with contextlib.closing(open_database(site.database, SCHEMA, create=False)) as database:
+    with contextlib.ExitStack() as closing:
+        for listener in listeners:
+            closing.callback(listener.socket.close)
+        database = open_database(site.database, SCHEMA, create=False)
+        closing.callback(database.close)
         certificate = SiteCertificate(site, sink)
         hashing = HashingPool(
             threads=hashing_threads(),
@@ -121,8 +125,8 @@ def serve(site: Site, on_ready: OnReady) -> None:
             await RunningSite(site, listeners, meeting, certificate, sink).run(on_ready)
 
         keep_freed_memory()
-        with contextlib.closing(hashing):
-            run_loop(run())
+        closing.callback(hashing.close)
+        run_loop(run())
 
 
 def _password_check(site: Site, database: Database, hashing: HashingPool) -> PasswordCheck:

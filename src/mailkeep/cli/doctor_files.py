@@ -72,7 +72,7 @@ def _check_root_of_maildrops(site: Site) -> Iterator[Finding]:
     pattern = site.folder / site.settings.maildrops.path
     root = next(folder for folder in pattern.parents if "{" not in str(folder))
     there = next(folder for folder in (root, *root.parents) if folder.exists())
-    if os.access(there, os.W_OK | os.X_OK):
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         yield ok("maildrops", f"{root} takes mail")
     else:
         yield wrong(

@@ -1,0 +1,63 @@
+"""`mailkeep serve` says when it listens, or in one line why it cannot."""
+
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.cli.conftest import Run
+from tests.harness.site import start_serving
+
+from mailkeep.cli.init import settings_text
+from mailkeep.site import Service
+from mailkeep.tls.authority import create_authority, issue
+
+
+def test_it_says_where_it_listens_and_then_ready(site: Path) -> None:
+    """One line a listener with the real port, then `ready`; SIGTERM ends it with 0."""
+    serving = start_serving(site)
+    assert serving.stop() == 0
+    first, second, *_ = serving.log.splitlines()
+    assert first.startswith("listening pop3s 127.0.0.1:")
+    assert int(first.rpartition(":")[2]) > 0
+    assert second == "ready"
+
+
+def test_a_port_in_use_is_one_line_a_hint_and_2(mailkeep: Run, site: Path) -> None:
+    """The place, the reason and how to find out who has it."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        listeners = [(Service.POP3S, f"127.0.0.1:{port}")]
+        (site / "mailkeep.toml").write_text(settings_text("mail.example.com", listeners))
+        done = mailkeep("--site", site, "serve")
+    assert (done.code, done.out) == (2, "")
+    first, second = done.err.splitlines()
+    assert first == f"error: cannot listen on pop3s 127.0.0.1:{port}: Address already in use"
+    assert second.startswith("hint: ")
+    assert f"ss -ltnp sport = :{port}" in second
+
+
+def test_a_key_of_another_certificate_is_one_line_a_hint_and_2(
+    mailkeep: Run, site: Path, tmp_path: Path
+) -> None:
+    """Both files are named; nothing listens."""
+    create_authority(tmp_path / "other", "localhost", datetime.now(UTC))
+    issue(tmp_path / "other", "localhost", datetime.now(UTC))
+    key = tmp_path / "other" / "server.key"
+    with (site / "mailkeep.toml").open("a") as settings:
+        settings.write(f'[tls]\ncertificate = "tls/server.pem"\nkey = "{key}"\n')
+    (site / "tls" / "ca.key").unlink()  # so that nothing can be renewed to fit
+    done = mailkeep("--site", site, "serve")
+    assert (done.code, done.out) == (2, "")
+    lines = [line for line in done.err.splitlines() if not line.startswith("timestamp=")]
+    assert len(lines) == 2
+    assert lines[0].startswith(f"error: {key}: the key does not belong to the certificate")
+    assert lines[1].startswith("hint: ")
+
+
+def test_a_missing_database_is_no_empty_one(mailkeep: Run, site: Path) -> None:
+    """A server without accounts would tell everybody that their password is wrong."""
+    (site / "mailkeep.db").unlink()
+    done = mailkeep("--site", site, "serve")
+    assert done.code == 1
+    assert done.err.startswith("error: database ")
+    assert not (site / "mailkeep.db").exists()
