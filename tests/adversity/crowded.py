@@ -66,6 +66,6 @@ async def _serve() -> None:
 
 
 if __name__ == "__main__":
-    new_loop = {"asyncio": asyncio.SelectorEventLoop, "uvloop": uvloop.new_event_loop}[sys.argv[1]]
-    with asyncio.Runner(loop_factory=new_loop) as runner:
+    is_uvloop = sys.argv[1] == "uvloop"
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if is_uvloop else None) as runner:
         runner.run(_serve())

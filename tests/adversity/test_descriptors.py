@@ -1,4 +1,4 @@
-"""A process out of descriptors (accept(2), EMFILE): accepting pauses, nothing spins, it recovers."""
+"""Out of descriptors (accept(2), EMFILE): accepting pauses, nothing spins, it recovers."""
 
 import os
 import socket

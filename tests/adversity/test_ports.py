@@ -48,7 +48,7 @@ def test_what_was_opened_before_a_port_that_is_taken_is_closed_again() -> None:
 
 def test_an_address_of_another_machine_is_said() -> None:
     """bind(2), EADDRNOTAVAIL."""
-    with pytest.raises(CannotListen, match="pop3 192.0.2.1:0") as other:
+    with pytest.raises(CannotListen, match=r"pop3 192\.0\.2\.1:0") as other:
         open_listeners([_listen("192.0.2.1", 0)])
     assert "no such address" in other.value.hint
 
@@ -78,7 +78,11 @@ def test_a_privileged_port_is_refused_with_a_way_out() -> None:
 
 
 _INHERITING = """
-import os, sys
+import fcntl, os, sys
+copies = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 100) for fd in os.environ["HANDED"].split()]
+for place, copy in enumerate(copies):
+    os.dup2(copy, 3 + place)
+    os.close(copy)
 from mailkeep.server import CannotListen, inherit_sockets, open_listeners
 from mailkeep.site import Endpoint, Listen, Service
 os.environ["LISTEN_PID"] = str(os.getpid())
@@ -93,7 +97,7 @@ except CannotListen as problem:
 else:
     for listener in listeners:
         fd = listener.socket.fileno()
-        print(listener, "inherited" if fd < 5 else "bound", os.get_inheritable(fd))
+        print(listener, "inherited" if fd < 3 + len(copies) else "bound", os.get_inheritable(fd))
 """
 
 
@@ -102,15 +106,10 @@ def _python(
 ) -> str:
     """Run code as systemd starts a service: its sockets are descriptors 3 and up."""
     descriptors = [one.fileno() for one in inherited]
-
-    def hand_over() -> None:
-        copies = [os.dup(os.dup2(descriptor, descriptor + 100)) for descriptor in descriptors]
-        for place, copy in enumerate(copies):
-            os.dup2(copy, 3 + place)
-
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT / "src"),
+        "HANDED": " ".join(map(str, descriptors)),
         "LISTEN_FDS": str(len(inherited)),
         "LISTEN_FDNAMES": names,
     }
@@ -120,8 +119,7 @@ def _python(
         stdout=subprocess.PIPE,
         text=True,
         env=environment,
-        preexec_fn=hand_over if inherited else None,  # one thread, dup2 only
-        close_fds=False,
+        pass_fds=descriptors,
     )
     return done.stdout
 
