@@ -12,8 +12,10 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from tests.harness.dovecot import running_dovecot
 from tests.harness.programs import open_folder
-from tests.harness.site import PASSWORD, RunningSite
+from tests.harness.site import PASSWORD, RunningSite, running_site
+from tests.interop.neighbours import Neighbours
 from tests.messages import naive_wire_form
 
 HEADER = b"From: a@example.test\nTo: b@example.test\nDate: Sun, 1 Jan 2023 10:00:00 +0000\n"
@@ -76,6 +78,17 @@ def mailbox(served: RunningSite) -> Iterator[Mailbox]:
         shutil.copyfile(served.ca, ca)
         ca.chmod(0o644)
         yield Mailbox(served, account, folder, ca)
+
+
+@pytest.fixture(scope="session")
+def neighbours() -> Iterator[Neighbours]:
+    """Serve one tree of Maildirs by Dovecot and by a site of its own."""
+    with open_folder() as folder:
+        maildirs = folder / "mail"
+        with running_site(folder / "site", maildrops=f"{maildirs}/{{local}}") as site:
+            tls, pattern = site.folder / "tls", f"{maildirs}/%n"
+            with running_dovecot(folder, tls=tls, maildirs=pattern, password=PASSWORD) as dovecot:
+                yield Neighbours(maildirs, site, dovecot)
 
 
 def sorted_wire(messages: Sequence[bytes]) -> list[bytes]:
