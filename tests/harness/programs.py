@@ -140,12 +140,16 @@ class Background:
         """End it with SIGTERM and return its exit code."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Return its exit code when it has ended."""
         try:
             return self._process.wait(DEADLINE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-            pytest.fail(f"{self._name} did not stop at SIGTERM; it wrote:\n{self.log}")
+            pytest.fail(f"{self._name} did not end; it wrote:\n{self.log}")
         finally:
             self._reader.join(DEADLINE_S)
             if self._process.stdout:

@@ -1,4 +1,4 @@
-"""The shipped units, checked by systemd's own tools, since no systemd runs here as first process."""
+"""The shipped units, checked by systemd's own tools: no systemd runs here as first process."""
 
 import json
 import shutil
@@ -44,7 +44,7 @@ def test_service_is_locked_down() -> None:
 
 
 def test_the_check_of_the_exposure_can_fail(tmp_path: Path) -> None:
-    """The same tool refuses the same service without its locks, so the test above means something."""
+    """The same tool refuses a service without locks, so the test above means something."""
     bare = tmp_path / "mailkeep.service"
     bare.write_text("[Service]\nExecStart=/bin/true\n")
     done = subprocess.run(
