@@ -82,6 +82,7 @@ class HeldStore:
         self._behind = behind
         self.opening: asyncio.Event | None = None
         self.committing: asyncio.Event | None = None
+        self.closing: asyncio.Event | None = None
         self.reading: Callable[[Body], Body] = lambda body: body
         self.read_fails: Exception | None = None
         self.commit_fails: Exception | None = None
@@ -122,6 +123,8 @@ class _Held:
         return self._store.reports(removal)
 
     async def close(self) -> None:
+        if self._store.closing is not None:
+            await self._store.closing.wait()
         await self._maildrop.close()
         self._store.steps.append("close")
 

@@ -146,6 +146,18 @@ async def test_a_client_that_does_not_read_the_last_answer_is_closed_too() -> No
     assert talk.is_closed()
 
 
+async def test_an_idle_client_that_left_an_answer_unread_is_not_waited_for() -> None:
+    """RFC 1939 section 3: idle is over when it is over, though output waits."""
+    limits = Limits(output_stall_s=0, output_rate_window_s=0)
+    talk = await logged_in(make_meeting(full_store(), limits=limits))
+    talk.transport.stop_reading()
+    await talk.say(b"RETR 4\r\n")
+    await asyncio.sleep(limits.idle_s)
+    await settle()
+    assert talk.is_closed()
+    assert talk.transport.lost.result() == "aborted"
+
+
 async def test_answers_to_pipelined_commands_leave_together() -> None:
     """RFC 2449 section 6.6; one write is one segment and one TLS record."""
     talk = await logged_in(make_meeting(full_store()))

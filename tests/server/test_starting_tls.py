@@ -22,11 +22,12 @@ class Encrypted:
         self._talk = talk
         self._client = MemoryClient(trust, "localhost")
 
-    async def say(self, plaintext: bytes = b"") -> bytes:
-        """Send, and return what comes."""
+    async def say(self, plaintext: bytes = b"", *, close: bool = False) -> bytes:
+        """Send, with close_notify behind it if asked, and return what comes."""
         self._client.plaintext = b""
         self._client.advance()
         octets = self._client.output() + (self._client.send(plaintext) if plaintext else b"")
+        octets += self._client.close() if close else b""
         while True:
             answer = await self._talk.say(octets)
             self._client.feed(answer)
@@ -224,6 +225,21 @@ async def test_truncated_tls_before_quit_removes_nothing(
     await encrypted.say(b"USER alice\r\nPASS %b\r\nDELE 1\r\nQUI" % PASSWORD)
     talk.transport.finish()
     await settle()
+    assert talk.is_closed()
+    assert store.steps == ["close"]
+
+
+async def test_commands_before_the_clients_close_notify_are_answered_then_all_is_closed(
+    context: ssl.SSLContext, trust: ssl.SSLContext
+) -> None:
+    """RFC 8446 section 6.1: it ends one direction only, and needs no FIN to be believed."""
+    store = HeldStore(full_store())
+    talk = Talk(make_meeting(store, context=context), Security.TLS)
+    encrypted, _ = await shake_hands(talk, trust)
+    login = b"USER alice\r\nPASS %b\r\nDELE 1\r\nNOOP\r\n" % PASSWORD
+    answer = await encrypted.say(login, close=True)
+    assert answer.endswith(b"+OK done\r\n")
+    assert encrypted.is_closed_in_order
     assert talk.is_closed()
     assert store.steps == ["close"]
 

@@ -143,7 +143,7 @@ async def test_quit_removes_then_lets_go_then_answers() -> None:
     """RFC 1939 section 6: +OK says that it is done, so it comes last."""
     memory = full_store()
     store = HeldStore(memory)
-    store.committing = asyncio.Event()
+    store.committing, store.closing = asyncio.Event(), asyncio.Event()
     first, second, third, fourth = memory.uidls(ALICE)
     talk = await logged_in(make_meeting(store))
     await talk.say(b"DELE 2\r\n")
@@ -151,6 +151,8 @@ async def test_quit_removes_then_lets_go_then_answers() -> None:
     assert await talk.say(b"QUIT\r\n") == b""
     assert store.steps == []
     store.committing.set()
+    assert await talk.say() == b""
+    store.closing.set()
     assert await talk.say() == b"+OK bye\r\n"
     assert store.steps[:2] == ["commit", "close"]
     assert memory.uidls(ALICE) == [first, fourth]
@@ -218,11 +220,14 @@ async def test_nothing_behind_quit_is_answered() -> None:
     assert store.steps.count("commit") == 1
 
 
-async def test_quit_without_marks_commits_nothing() -> None:
-    """There is nothing to write, so nothing is written."""
+async def test_quit_without_marks_commits_nothing_and_lets_go_before_it_answers() -> None:
+    """RFC 1939 section 6: the lock is released; a client that comes back at once gets in."""
     store = HeldStore(full_store())
+    store.closing = asyncio.Event()
     talk = await logged_in(make_meeting(store))
-    await talk.say(b"QUIT\r\n")
+    assert await talk.say(b"QUIT\r\n") == b""
+    store.closing.set()
+    assert await talk.say() == b"+OK bye\r\n"
     assert "commit" not in store.steps
 
 
