@@ -9,6 +9,7 @@ import pytest
 
 from mailkeep.maildrop import MaildropBusy, MessageUnreadable
 from mailkeep.maildrop.maildir.reading import PIECE_OCTETS
+from mailkeep.maildrop.maildir.sizes import SizeIndex
 from mailkeep.maildrop.maildir.store import OpenMaildir
 from mailkeep.testing.maildir_site import ACCOUNT, HeldExecutor, MaildirSite, maildir_site
 from mailkeep.testing.store_contract import uidls_of
@@ -86,6 +87,8 @@ async def test_an_opening_given_up_under_way_stops_at_its_next_message(
     assert not is_free(site)
     finish()
     assert is_free(site)
+    with SizeIndex(site.sizes) as index:
+        assert index.count() == 1
     again = await opened(site, executor)
     assert len(again.listing) == 5
     assert site.open_files() == []

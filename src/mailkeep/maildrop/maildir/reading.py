@@ -19,8 +19,6 @@ PIECE_OCTETS = 1 << 17
 """Read at once. A hop to a thread costs 50 to 100 us, reading and converting this much about as
 long; on the wire it is at most twice as long, and no more of a message is in memory."""
 
-_FINAL_CRLF_OCTETS = 2
-
 
 class MessageFile:
     """An open file on its way to the wire. Blocks: for worker threads, one at a time.
@@ -60,7 +58,7 @@ class MessageFile:
             while not self.ended:
                 chunk = os.read(self._descriptor, PIECE_OCTETS)
                 pieces.append(self._wire_form(chunk))
-                if len(chunk) == PIECE_OCTETS and not self._end_may_be_near():
+                if len(chunk) == PIECE_OCTETS and not self._must_end_here():
                     break
         except OSError as cause:
             self.close()
@@ -88,8 +86,9 @@ class MessageFile:
             self._refuse()
         return wire
 
-    def _end_may_be_near(self) -> bool:
-        return self._cut is None and self._sent + _FINAL_CRLF_OCTETS >= self._announced
+    def _must_end_here(self) -> bool:
+        """Tell whether all that was announced has come, so that the file must have ended too."""
+        return self._cut is None and self._sent >= self._announced
 
     def _refuse(self) -> NoReturn:
         self.close()

@@ -27,7 +27,7 @@ _ASKED_AT_ONCE = 500
 """SQLite takes 999 variables a statement in its older versions."""
 
 _WAIT_S = 5.0
-"""Only a hop of the same session that was given up could still be writing."""
+"""Only an operator's look at the maildrop, or a hop that was given up, could be writing too."""
 
 _RUINED = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_IOERR}
