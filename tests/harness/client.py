@@ -8,20 +8,13 @@ import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
-from tests.harness.programs import DEADLINE_S
+from tests.harness.programs import DEADLINE_S, Port
 from tests.reference_client import unstuff
 
 NAME = "localhost"
 """What every certificate of the tests is made for; fetchmail refuses addresses."""
-
-
-class Port(NamedTuple):
-    """Where a server listens."""
-
-    host: str
-    number: int
 
 
 class UnexpectedReply(AssertionError):

@@ -11,12 +11,10 @@ import getpass
 import os
 import pwd
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.harness.client import Port
-from tests.harness.programs import Background, find_program, unprivileged_user
+from tests.harness.programs import Background, find_program, free_ports, unprivileged_user
 
 CONFIGURATION = """
 base_dir = {folder}/run
@@ -85,7 +83,7 @@ class RunningDovecot:
             password: of every account.
         """
         self.user = unprivileged_user()
-        self.pop3s, self.pop3 = _free_ports()
+        self.pop3s, self.pop3 = free_ports(2)
         owner = pwd.getpwnam(self.user or getpass.getuser())
         is_root = os.geteuid() == 0
         text = CONFIGURATION.format(
@@ -134,11 +132,3 @@ def running_dovecot(
         yield dovecot
     finally:
         dovecot.stop()
-
-
-def _free_ports() -> tuple[Port, Port]:
-    """Return two ports that nobody has at this moment."""
-    with socket.socket() as one, socket.socket() as other:
-        for bound in (one, other):
-            bound.bind(("127.0.0.1", 0))
-        return Port(*one.getsockname()), Port(*other.getsockname())

@@ -10,13 +10,14 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import pytest
 
@@ -60,11 +61,28 @@ def open_folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
+class Port(NamedTuple):
+    """Where a server listens."""
+
+    host: str
+    number: int
+
+
+def free_ports(count: int) -> list[Port]:
+    """Return ports that nobody has at this moment, for programs that do not take port 0."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for bound in sockets:
+            bound.bind(("127.0.0.1", 0))
+        return [Port(*bound.getsockname()) for bound in sockets]
+
+
 def run(
     arguments: Sequence[str | Path],
     *,
     stdin: bytes = b"",
     user: str | None = None,
+    folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
     check: bool = True,
 ) -> subprocess.CompletedProcess[bytes]:
@@ -75,6 +93,7 @@ def run(
         capture_output=True,
         timeout=DEADLINE_S,
         check=False,
+        cwd=folder,
         env=_environment(environment),
         **_identity(user),
     )
@@ -92,6 +111,7 @@ class Background:
         arguments: Sequence[str | Path],
         *,
         user: str | None = None,
+        folder: Path | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._name = Path(arguments[0]).name
@@ -103,6 +123,7 @@ class Background:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            cwd=folder,
             env=_environment(environment),
             **_identity(user),
         )

@@ -8,7 +8,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.harness.client import Port, WireClient, logged_in
@@ -87,10 +87,23 @@ class RunningSite:
         return self._serving.stop()
 
 
-def start_serving(folder: Path, *, user: str | None = None) -> Background:
-    """Start `mailkeep serve` and return when it is ready."""
-    arguments = (*MAILKEEP, "--site", folder, "serve")
-    serving = Background(arguments, user=user, environment=python_path())
+def start_serving(
+    site: Path,
+    *,
+    program: Sequence[str | Path] = MAILKEEP,
+    user: str | None = None,
+    folder: Path | None = None,
+) -> Background:
+    """Start `mailkeep serve` and return when it is ready.
+
+    Args:
+        site: the site's folder.
+        program: how `mailkeep` is started.
+        user: who it runs as; whoever runs the tests unless given.
+        folder: where it is started.
+    """
+    arguments = (*program, "--site", site, "serve")
+    serving = Background(arguments, user=user, folder=folder, environment=python_path())
     try:
         serving.wait_for(lambda line: line == "ready", "ready")
     except BaseException:
