@@ -46,8 +46,9 @@ class Recorder:
 
     @property
     def reasons(self) -> list[str]:
-        """Why connections broke, in order."""
-        return [fields["reason"] for fields in self.of(EventType.CONNECTION_BROKEN)]
+        """Why connections broke before a login, and how sessions ended, in order."""
+        told = {EventType.CONNECTION_BROKEN: "reason", EventType.SESSION_ENDED: "how"}
+        return [fields[told[event]] for event, fields in self.events if event in told]
 
 
 class OnePassword:

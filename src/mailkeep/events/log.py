@@ -10,9 +10,6 @@ import structlog
 
 from mailkeep.events.types import EventType
 
-_QUIET = frozenset({EventType.LISTENING})
-"""Said by the command line itself, in the words its contract promises."""
-
 _BAD_NEWS = {
     EventType.INTERNAL_ERROR: "error",
     EventType.CERTIFICATE_REJECTED: "error",
@@ -41,8 +38,6 @@ class LogSink:
 
     def emit(self, event: EventType, /, **fields: str | float | None) -> None:
         """Write one line; see `EventSink`."""
-        if event in _QUIET:
-            return
         known = {name: _printable(value) for name, value in fields.items() if value is not None}
         self._logger.msg(event.value, level=_BAD_NEWS.get(event, "info"), **known)
 

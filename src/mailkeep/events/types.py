@@ -11,7 +11,6 @@ from typing import Protocol
 class EventType(Enum):
     """Every event there is."""
 
-    LISTENING = "listening"
     CONNECTION_REFUSED = "connection refused"
     ACCEPTING_PAUSED = "accepting paused"
     ACCEPTING_RESUMED = "accepting resumed"

@@ -7,7 +7,8 @@ STLS), the lease and the snapshot, the answer to the login, `after_login`, the e
 import asyncio
 import ssl
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 from mailkeep.events import EventSink, EventType
@@ -15,7 +16,14 @@ from mailkeep.maildrop import Maildrop, MaildropBusy, MaildropStore, MaildropUna
 from mailkeep.pop3 import Err, Security, ServerSide
 from mailkeep.server import replies
 from mailkeep.server.after_login import Session, Tally, serve_maildrop
-from mailkeep.server.before_login import Admitted, Gate, LeftBeforeLogin, StlsGranted, admit
+from mailkeep.server.before_login import (
+    Admitted,
+    Gate,
+    LeftBeforeLogin,
+    Outcome,
+    StlsGranted,
+    admit,
+)
 from mailkeep.server.connection import Connection
 from mailkeep.server.dialogue import ClosedByUs, Dialogue
 from mailkeep.server.holders import Holders
@@ -48,15 +56,11 @@ class Meeting:
             security: what protects it; with TLS the handshake comes before everything.
         """
         try:
-            if security is Security.TLS:
-                await connection.start_tls(TlsChannel(self.tls_context()))
             await self._converse(connection, security)
             connection.close()
-        except ClosedByUs as refused:
-            self._tell_end(connection, refused)
+        except ClosedByUs:
             connection.close_after_refusal()
-        except Disconnected as disconnected:
-            self._tell_end(connection, disconnected)
+        except Disconnected:
             connection.close()
         except Exception as bug:  # noqa: BLE001  # the top of a connection's task: it alone ends
             self.sink.emit(
@@ -68,21 +72,38 @@ class Meeting:
             connection.abort("internal error")
 
     async def _converse(self, connection: Connection, security: Security) -> None:
+        if security is Security.TLS:
+            await self._start_tls(connection)
         dialogue = self._start(connection, security)
         connection.write(replies.GREETING.wire())
         while True:
-            match await admit(dialogue, self.gate, str(connection.peer)):
+            match await self._admit(connection, dialogue):
                 case LeftBeforeLogin():
                     return
                 case StlsGranted():
-                    await connection.start_tls(TlsChannel(self.tls_context()))
+                    await self._start_tls(connection)
                     dialogue = self._start(connection, Security.TLS)
                 case Admitted() as admitted:
                     if await self._serve_admitted(connection, dialogue, admitted):
                         return
 
-    def _tell_end(self, connection: Connection, reason: Exception) -> None:
-        self.sink.emit(EventType.CONNECTION_BROKEN, peer=str(connection.peer), reason=str(reason))
+    async def _start_tls(self, connection: Connection) -> None:
+        with self._telling_the_end(connection):
+            await connection.start_tls(TlsChannel(self.tls_context()))
+
+    async def _admit(self, connection: Connection, dialogue: Dialogue) -> Outcome:
+        with self._telling_the_end(connection):
+            return await admit(dialogue, self.gate, str(connection.peer))
+
+    @contextmanager
+    def _telling_the_end(self, connection: Connection) -> Iterator[None]:
+        """Tell of a connection that ends before a session began; a session tells its own end."""
+        try:
+            yield
+        except (ClosedByUs, Disconnected) as ended:
+            peer = str(connection.peer)
+            self.sink.emit(EventType.CONNECTION_BROKEN, peer=peer, reason=str(ended))
+            raise
 
     def _start(self, connection: Connection, security: Security) -> Dialogue:
         core = ServerSide(
