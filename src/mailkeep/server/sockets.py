@@ -64,22 +64,37 @@ def open_listeners(
     Raises:
         CannotListen: a port is taken or forbidden, or an inherited socket is in no `[[listen]]`.
     """
-    unclaimed = list(inherited)
     listeners: list[Listener] = []
     try:
-        for settings in listens:
-            claimed = next((one for one in unclaimed if _is_meant(one, settings)), None)
-            if claimed is not None:
-                unclaimed.remove(claimed)
+        for settings, claimed in _claim(listens, inherited):
             opened = _bind(settings) if claimed is None else claimed.socket
             listeners.append(Listener(settings, opened))
-        if unclaimed:
-            raise _not_expected(unclaimed[0])
     except CannotListen:
         for listener in listeners:
             listener.socket.close()
         raise
     return listeners
+
+
+def _claim(
+    listens: Sequence[Listen], inherited: Sequence[Inherited]
+) -> list[tuple[Listen, Inherited | None]]:
+    """Return every `[[listen]]` with its inherited socket, if there is one.
+
+    Raises:
+        CannotListen: an inherited socket is nobody's. That is found out before anything is bound,
+            or the error would be that its port is taken.
+    """
+    unclaimed = list(inherited)
+    claims: list[tuple[Listen, Inherited | None]] = []
+    for settings in listens:
+        claimed = next((one for one in unclaimed if _is_meant(one, settings)), None)
+        if claimed is not None:
+            unclaimed.remove(claimed)
+        claims.append((settings, claimed))
+    if unclaimed:
+        raise _not_expected(unclaimed[0])
+    return claims
 
 
 def _is_meant(inherited: Inherited, settings: Listen) -> bool:
