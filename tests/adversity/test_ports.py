@@ -151,8 +151,8 @@ def test_inherited_sockets_are_matched_by_name_and_address() -> None:
 def test_an_inherited_socket_of_another_name_is_refused(names: str) -> None:
     """A unit that calls 110 `pop3s` would put TLS, or worse no TLS, where nobody expects it."""
     with closing(_bound()) as made:
-        said = _python(_INHERITING, "pop3=127.0.0.1:0", inherited=(made,), names=names)
-        assert said.startswith(f"the inherited socket {names or ''}")
+        said = _python(_INHERITING, f"pop3={_at(made)}", inherited=(made,), names=names)
+        assert said.startswith(f"the inherited socket {names}")
         assert f"{_at(made)} is in no [[listen]] |" in said
 
 
@@ -160,7 +160,7 @@ def test_an_inherited_socket_of_another_address_is_refused() -> None:
     """A unit must not open a port that the settings do not name."""
     with closing(_bound()) as made, closing(_bound()) as other:
         said = _python(_INHERITING, f"pop3={_at(other)}", inherited=(made,), names="pop3")
-        assert "cannot listen" in said or f"{_at(made)} is in no [[listen]]" in said
+        assert said.startswith(f"the inherited socket pop3 {_at(made)} is in no [[listen]] |")
 
 
 def test_sockets_of_another_process_are_not_taken() -> None:
