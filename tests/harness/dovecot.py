@@ -8,6 +8,7 @@ them.
 import base64
 import contextlib
 import getpass
+import grp
 import os
 import pwd
 import shutil
@@ -96,7 +97,7 @@ class RunningDovecot:
             gid=owner.pw_gid,
             login_user="dovenull" if is_root else owner.pw_name,
             internal_user="dovecot" if is_root else owner.pw_name,
-            internal_group="dovecot" if is_root else owner.pw_gid,
+            internal_group="dovecot" if is_root else grp.getgrgid(owner.pw_gid).gr_name,
             pop3=self.pop3.number,
             pop3s=self.pop3s.number,
         )
@@ -104,7 +105,7 @@ class RunningDovecot:
         configuration.write_text(text)
         program = find_program("dovecot")
         self._running = Background((program, "-F", "-c", configuration))
-        self._running.wait_for(lambda line: "starting up for" in line, "that it is up")
+        self._running.wait_until_ready("starting up for")
 
     @property
     def log(self) -> str:

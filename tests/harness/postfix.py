@@ -75,7 +75,7 @@ class RunningPostfix:
         (self._settings / "master.cf").write_text(master)
         program = find_program("postfix")
         self._running = Background((program, "-c", self._settings, "start-fg"))
-        self.wait_for("daemon started")
+        self._running.wait_until_ready("daemon started")
 
     @property
     def log(self) -> str:

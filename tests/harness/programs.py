@@ -141,6 +141,14 @@ class Background:
         with self._changed:
             return "\n".join(self._lines)
 
+    def wait_until_ready(self, words: str) -> None:
+        """Return when a line has these words in it; else end the program and fail."""
+        try:
+            self.wait_for(lambda line: words in line, words)
+        except BaseException:
+            self.stop()
+            raise
+
     def wait_for(self, matches: Callable[[str], bool], what: str) -> str:
         """Return the first line that matches, now or when it is written."""
         deadline = time.monotonic() + DEADLINE_S

@@ -104,11 +104,7 @@ def start_serving(
     """
     arguments = (*program, "--site", site, "serve")
     serving = Background(arguments, user=user, folder=folder, environment=python_path())
-    try:
-        serving.wait_for(lambda line: line == "ready", "ready")
-    except BaseException:
-        serving.stop()
-        raise
+    serving.wait_until_ready("ready")
     return serving
 
 
