@@ -11,7 +11,7 @@ import sys
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from mailkeep.accounts import Account, PasswordCheck
+from mailkeep.accounts import PasswordCheck
 from mailkeep.accounts.check import PasswordChecker
 from mailkeep.accounts.credentials import Credentials
 from mailkeep.accounts.directory import AccountDirectory
@@ -22,13 +22,8 @@ from mailkeep.database.engine import Database
 from mailkeep.database.opening import open_database
 from mailkeep.events import EventSink
 from mailkeep.events.log import LogSink
-from mailkeep.maildrop import Listing
 from mailkeep.maildrop.lease import Leases
 from mailkeep.maildrop.maildir import MaildirPaths
-from mailkeep.maildrop.maildir.folder import Maildir
-from mailkeep.maildrop.maildir.names import UidlsOfNames
-from mailkeep.maildrop.maildir.sizes import SizeIndex
-from mailkeep.maildrop.maildir.snapshot import take_snapshot
 from mailkeep.maildrop.maildir.store import MaildirStore
 from mailkeep.sasl import server_mechanisms
 from mailkeep.server import (
@@ -71,30 +66,12 @@ def open_accounts(site: Site, *, create: bool = False) -> Iterator[AccountDirect
 def open_store(site: Site) -> MaildirStore:
     """Return the maildrops of a site."""
     return MaildirStore(
-        _maildirs(site),
+        MaildirPaths(site.folder, site.settings.maildrops.path),
         Leases(site.run / "leases"),
         site.index,
         opening=ThreadPoolExecutor(OPENING_THREADS, thread_name_prefix="opening"),
         files=ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="files"),
     )
-
-
-def read_listing(site: Site, account: Account) -> Listing:
-    """Return what a session that began now would see, without the lease that a session takes.
-
-    An operator who looks must not lock the owner out.
-
-    Raises:
-        OSError: the maildrop cannot be read.
-    """
-    maildir = Maildir(_maildirs(site).of(account.address))
-    with maildir.entered() as folders, SizeIndex(site.index / f"{account.id}.sizes") as index:
-        snapshot = take_snapshot(folders, index, lambda: True)
-    return Listing.of_columns(UidlsOfNames(snapshot.bases), snapshot.octets)
-
-
-def _maildirs(site: Site) -> MaildirPaths:
-    return MaildirPaths(site.folder, site.settings.maildrops.path)
 
 
 def serve(site: Site, on_ready: OnReady) -> None:

@@ -122,7 +122,7 @@ def make_site(folder: Path, text: str) -> None:
         WrongUser: the folder is there and is another user's.
         DatabaseUnavailable: the database cannot be made.
     """
-    from mailkeep import app
+    from mailkeep.app import open_accounts
     from mailkeep.tls import CertificateProblem
     from mailkeep.tls.authority import create_authority, renew_if_due
 
@@ -135,7 +135,7 @@ def make_site(folder: Path, text: str) -> None:
         renew_if_due(folder / "tls", settings.hostname, now)
     except CertificateProblem as problem:
         raise CommandFailed(str(problem), hint=problem.hint) from problem
-    with app.open_accounts(Site(folder, settings), create=True):
+    with open_accounts(Site(folder, settings), create=True):
         pass  # made, and empty
     _write_new(folder / SETTINGS_NAME, text)
 

@@ -6,6 +6,7 @@ from mailkeep.cli.account import AddressArgument, JsonOption
 from mailkeep.cli.failure import CommandFailed
 from mailkeep.cli.site_option import open_accounts, open_site, read_address
 from mailkeep.cli.talk import show_json, show_table
+from mailkeep.maildrop import MaildropUnavailable
 from mailkeep.values import Index, number_of
 
 commands = typer.Typer(help="Look into an account's maildrop.")
@@ -21,16 +22,16 @@ def list_messages(
     context: typer.Context, address: AddressArgument, *, json: JsonOption = False
 ) -> None:
     """List the messages as a session that began now would see them; nobody is locked out."""
-    from mailkeep import app
+    from mailkeep.app import open_store
 
     site = open_site(context)
     with open_accounts(site) as directory:
         account = directory.get(read_address(site, address))
     try:
-        listing = app.read_listing(site, account)
-    except OSError as failure:
+        listing = open_store(site).list_messages(account.id, account.address)
+    except MaildropUnavailable as failure:
         raise CommandFailed(
-            f"the maildrop of {account.address} cannot be read: {failure}",
+            f"the maildrop cannot be read: {failure}",
             hint="mailkeep doctor tells what is wrong",
         ) from failure
     rows = [

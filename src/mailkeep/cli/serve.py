@@ -28,7 +28,7 @@ def run_server(site: Site, on_ready: Callable[[Listening], None] = lambda _: Non
         CommandFailed: it cannot begin: a port, the certificate.
         DatabaseUnavailable: it cannot begin: the accounts.
     """
-    from mailkeep import app
+    from mailkeep.app import serve as serve_site
     from mailkeep.server import CannotListen
     from mailkeep.tls import CertificateProblem
 
@@ -39,6 +39,6 @@ def run_server(site: Site, on_ready: Callable[[Listening], None] = lambda _: Non
         say("ready")
 
     try:
-        app.serve(site, announce)
+        serve_site(site, announce)
     except (CannotListen, CertificateProblem) as failure:
         raise CommandFailed(str(failure), hint=failure.hint, code=ExitCode.WRONG) from failure

@@ -1,7 +1,6 @@
 """Which site a command is about: `--site`, the environment, the current folder, the default."""
 
 import os
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from mailkeep.site import Site, find_site, read_site
 from mailkeep.values import Address, InvalidAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from mailkeep.accounts.directory import AccountDirectory
 
@@ -48,17 +47,15 @@ def open_site(context: typer.Context) -> Site:
     return read_site(site_option(context).folder())
 
 
-@contextmanager
-def open_accounts(site: Site) -> "Iterator[AccountDirectory]":
+def open_accounts(site: Site) -> "AbstractContextManager[AccountDirectory]":
     """Open the accounts of a site.
 
     Raises:
         DatabaseUnavailable: they cannot be read now.
     """
-    from mailkeep import app  # everything there is, so not before a command runs
+    from mailkeep.app import open_accounts as open_at  # everything there is, so not earlier
 
-    with app.open_accounts(site) as directory:
-        yield directory
+    return open_at(site)
 
 
 def maildrop_of(site: Site, address: Address) -> Path:

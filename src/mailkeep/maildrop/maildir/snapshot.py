@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from mailkeep.maildrop.listing import PackedStrings
+from mailkeep.maildrop.listing import Listing, PackedStrings
 from mailkeep.maildrop.maildir.folder import Folders
-from mailkeep.maildrop.maildir.names import announced_octets, time_of
+from mailkeep.maildrop.maildir.names import UidlsOfNames, announced_octets, time_of
 from mailkeep.maildrop.maildir.sizes import Size, SizeIndex, stamp_of
 from mailkeep.message import WireCounter
 from mailkeep.values import Index
@@ -38,6 +38,11 @@ class Snapshot:
 
     bases: PackedStrings
     octets: "array[int]"
+
+    @property
+    def listing(self) -> Listing:
+        """What a session announces of it."""
+        return Listing.of_columns(UidlsOfNames(self.bases), self.octets)
 
 
 def take_snapshot(folders: Folders, index: SizeIndex, go_on: Callable[[], bool]) -> Snapshot:

@@ -68,7 +68,7 @@ class MaildirStore:
         def go_on() -> bool:
             return self._clock() < deadline and not given_up.is_set()
 
-        index = self._index / f"{account}.sizes"
+        index = self._index_of(account)
         lease = self._leases.acquire(account)
         work = self._opening.submit(self._look, address, index, go_on)
         try:
@@ -78,6 +78,20 @@ class MaildirStore:
             work.add_done_callback(lambda _: lease.release())
             raise
         return OpenMaildir(maildir, snapshot, lease, index, self._files)
+
+    def list_messages(self, account: AccountId, address: Address) -> Listing:
+        """Return what a session that began now would see, and learn the sizes that it would need.
+
+        It takes no lease: an operator who looks must not lock the owner out. Blocks.
+
+        Raises:
+            MaildropUnavailable: the maildrop cannot be read.
+        """
+        _, snapshot = self._look(address, self._index_of(account), lambda: True)
+        return snapshot.listing
+
+    def _index_of(self, account: AccountId) -> Path:
+        return self._index / f"{account}.sizes"
 
     def _look(
         self, address: Address, index_path: Path, go_on: Callable[[], bool]
@@ -105,7 +119,7 @@ class OpenMaildir:
         self._files = files
         self._commit: Future[Removal] | None = None
         self._closed = False
-        self.listing = Listing.of_columns(UidlsOfNames(snapshot.bases), snapshot.octets)
+        self.listing = snapshot.listing
 
     async def read(self, index: Index, *, body_lines: int | None = None) -> FileBody:
         """Open a message and read its first piece, in one hop (see `Maildrop.read`)."""
