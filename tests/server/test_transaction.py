@@ -18,6 +18,7 @@ from tests.server.talking import Talk, logged_in
 from mailkeep.events import EventType
 from mailkeep.maildrop import MaildropUnavailable, MessageGone, MessageUnreadable, Removal
 from mailkeep.maildrop.memory import wire_form
+from mailkeep.server.connection import GATHER_OCTETS
 
 
 async def test_numbers_and_sizes_do_not_move_when_a_message_is_marked() -> None:
@@ -158,6 +159,22 @@ async def test_quit_removes_then_lets_go_then_answers() -> None:
     assert memory.uidls(ALICE) == [first, fourth]
     assert second != third
     assert talk.is_closed()
+
+
+@pytest.mark.parametrize("marks", [b"", b"DELE 1\r\n"])
+async def test_a_full_buffer_does_not_send_the_answer_before_the_lease_is_let_go(
+    marks: bytes,
+) -> None:
+    """Answers leave when enough have gathered; the one to QUIT is not even written before."""
+    store = HeldStore(full_store())
+    store.closing = asyncio.Event()
+    talk = await logged_in(make_meeting(store))
+    if marks:
+        await talk.say(marks)
+    gathered = b"NOOP\r\n" * (GATHER_OCTETS // len(b"+OK done\r\n"))
+    assert b"bye" not in await talk.say(gathered + b"QUIT\r\n")
+    store.closing.set()
+    assert (await talk.say()).endswith(b"+OK bye\r\n")
 
 
 async def test_quit_that_cannot_remove_everything_says_so() -> None:
