@@ -2,9 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-from tests.harness.site import RunningSite, running_site
+
+if TYPE_CHECKING:
+    from tests.harness.site import RunningSite
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -14,7 +17,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator["RunningSite"]:
     """A site that is served by a process of its own while the tests run; take your own accounts."""
+    from tests.harness.site import running_site  # it imports all of Mailkeep
+
     with running_site(tmp_path_factory.mktemp("served") / "site") as site:
         yield site

@@ -52,9 +52,7 @@ class RunningSite:
         self.folder = folder
         self.ca = folder / "tls" / "ca.pem"
         self.site: Site = read_site(folder)
-        self._serving = start_serving(folder)
-        self.pop3s = listening_port(self._serving, Service.POP3S)
-        self.pop3 = listening_port(self._serving, Service.POP3)
+        self._serve()
 
     @property
     def log(self) -> str:
@@ -82,9 +80,19 @@ class RunningSite:
         """Log in over POP3S."""
         return logged_in(self.pop3s, self.ca, name, PASSWORD)
 
+    def restart(self) -> None:
+        """End the server and start it anew, on other ports."""
+        assert self.stop() == 0, self.log
+        self._serve()
+
     def stop(self) -> int:
         """End the server and return its exit code."""
         return self._serving.stop()
+
+    def _serve(self) -> None:
+        self._serving = start_serving(self.folder)
+        self.pop3s = listening_port(self._serving, Service.POP3S)
+        self.pop3 = listening_port(self._serving, Service.POP3)
 
 
 def start_serving(

@@ -1,17 +1,28 @@
 """fetchmail: TLS from the first byte and STLS, keep and flush, each message handed to a script."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from tests.harness.programs import find_program, run
 from tests.interop.conftest import WIRE, Mailbox, sorted_wire
 
+from mailkeep.tls.authority import create_authority
+
 ALL = sorted(WIRE)
 NOTHING_NEW = 1
 """fetchmail's exit code PS_NOMAIL."""
+CONNECTION_FAILED = 2
+"""fetchmail's exit code PS_SOCKET."""
 
 
-def fetchmail(mailbox: Mailbox, *options: str, stls: bool = False, exit_code: int = 0) -> None:
+def fetchmail(
+    mailbox: Mailbox,
+    *options: str,
+    stls: bool = False,
+    authority: Path | None = None,
+    exit_code: int = 0,
+) -> None:
     """Fetch with a settings file as the manual shows it; every message becomes a file."""
     arrived = mailbox.folder / "arrived"
     arrived.mkdir(exist_ok=True)
@@ -23,7 +34,7 @@ def fetchmail(mailbox: Mailbox, *options: str, stls: bool = False, exit_code: in
         set invisible
         poll localhost protocol pop3 port {port.number} uidl no dns
           username "{mailbox.account}" password "{mailbox.password}"
-          sslcertck sslcertfile "{mailbox.ca}" {"sslproto tls1.2+" if stls else "ssl"}
+          sslcertck sslcertfile "{authority or mailbox.ca}" {"sslproto tls1.2+" if stls else "ssl"}
           {" ".join(options)} no rewrite no stripcr mda "/bin/sh {script}"
     """
     settings = mailbox.write("fetchmailrc", text)
@@ -59,3 +70,12 @@ def test_flushes_what_it_had(mailbox: Mailbox) -> None:
     fetchmail(mailbox, "keep", "flush")
     assert len(arrived(mailbox)) == len(ALL) + 1
     assert mailbox.remaining() == [b"Subject: new\r\n\r\nnew\r\n"]
+
+
+def test_another_authority_is_not_believed(mailbox: Mailbox) -> None:
+    """`sslcertck` with somebody else's authority ends before the password is sent."""
+    create_authority(mailbox.folder / "other", "mail.example.test", datetime.now(UTC))
+    other = mailbox.folder / "other" / "ca.pem"
+    fetchmail(mailbox, "no keep", authority=other, exit_code=CONNECTION_FAILED)
+    assert arrived(mailbox) == []
+    assert mailbox.remaining() == WIRE
