@@ -10,6 +10,7 @@ from tests.tls.peer import MemoryClient, hello_of
 
 from mailkeep.events import EventType
 from mailkeep.pop3 import Security
+from mailkeep.server import replies
 
 PLAIN = [Security.STLS_FIRST, Security.CLEARTEXT_ALLOWED]
 BEGIN = b"+OK begin TLS\r\n"
@@ -83,6 +84,7 @@ async def test_segments_that_arrived_behind_stls_are_never_interpreted(
     context: ssl.SSLContext,
 ) -> None:
     """They may wait in another buffer than the line, wherever a turn ends (RFC 2595 section 4)."""
+    refused = 0
     for turns in range(8):
         for commands in range(60, 66):
             check = OnePassword()
@@ -93,11 +95,12 @@ async def test_segments_that_arrived_behind_stls_are_never_interpreted(
             for _ in range(turns):
                 await asyncio.sleep(0)
             talk.transport.send(b"USER alice\r\nPASS %b\r\n" % PASSWORD)
-            await talk.say()
+            refused += (await talk.say()).endswith(replies.BEHIND_STLS.wire())
             talk.transport.finish()
             await settle()
             assert talk.is_closed()
             assert check.asked == []
+    assert refused == 10  # 6 in the buffer of lines, 4 that waited in the connection
 
 
 async def test_a_hello_that_did_not_wait_for_the_answer_is_refused(trust: ssl.SSLContext) -> None:

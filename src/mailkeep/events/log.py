@@ -4,6 +4,7 @@ Known limit: writing is synchronous, so a terminal or a journal that does not re
 program; under systemd the journal reads.
 """
 
+import contextlib
 import sys
 
 import structlog
@@ -39,7 +40,8 @@ class LogSink:
     def emit(self, event: EventType, /, **fields: str | float | None) -> None:
         """Write one line; see `EventSink`."""
         known = {name: _printable(value) for name, value in fields.items() if value is not None}
-        self._logger.msg(event.value, level=_BAD_NEWS.get(event, "info"), **known)
+        with contextlib.suppress(OSError):  # whoever read standard error has gone: nobody to tell
+            self._logger.msg(event.value, level=_BAD_NEWS.get(event, "info"), **known)
 
 
 def _printable(value: str | float) -> str | int | float:

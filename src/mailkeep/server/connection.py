@@ -155,6 +155,11 @@ class Connection(asyncio.Protocol):
 
     # What a program does with it.
 
+    @property
+    def has_arrived(self) -> bool:
+        """See `Wire.has_arrived`."""
+        return bool(self._arrived)
+
     async def receive(self) -> bytes:
         """See `Wire.receive`."""
         self._flush()

@@ -6,7 +6,6 @@ this one pauses, so that clients wait in the kernel's queue and nothing spins.
 
 import asyncio
 import contextlib
-import errno
 import resource
 import socket
 import sys
@@ -23,12 +22,10 @@ ACCEPTS_A_TURN = 64
 """Connections that one listener takes before the sessions get their turn."""
 
 RETRY_S = 1.0
-"""How long accepting pauses when the process or the system is out of descriptors."""
+"""How long accepting pauses when it fails: out of descriptors or of memory, the network is down."""
 
 BACKLOG = 1024
 """Handshakes that the kernel keeps for us; it cuts this to net.core.somaxconn."""
-
-_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 KEEPALIVE_PROBES = 3
 
@@ -152,13 +149,11 @@ class Door:
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError as error:
-                self._wait_for_resources(error)
+                self._pause_a_while(error)
                 return
             self._let_in(self._listener(listening), accepted, Endpoint(*address[:2]))
 
-    def _wait_for_resources(self, error: OSError) -> None:
-        if error.errno not in _OUT_OF_RESOURCES:
-            raise error
+    def _pause_a_while(self, error: OSError) -> None:
         self._sink.emit(EventType.ACCEPTING_PAUSED, reason=str(error))
         self._pause()
         self._loop.call_later(RETRY_S, self._resume)

@@ -20,6 +20,7 @@ MECHANISMS = b"mechanisms"
 
 LOGIN_REFUSED = Err(b"login refused", ResponseCode.AUTH)
 CHECK_UNAVAILABLE = Err(b"cannot check the login now, try again later", ResponseCode.SYS_TEMP)
+BEHIND_STLS = Err(b"nothing may be sent behind STLS before its answer")
 UNKNOWN_MECHANISM = Err(b"unknown mechanism")
 EXCHANGE_FAILED = Err(b"that answer breaks the mechanism's rules")
 

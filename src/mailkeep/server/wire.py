@@ -14,6 +14,10 @@ class Disconnected(Exception):
 class Wire(Protocol):
     """One client's connection."""
 
+    @property
+    def has_arrived(self) -> bool:
+        """Whether octets wait that `receive` would return at once."""
+
     async def receive(self) -> bytes:
         """Send what is unsent and return what arrives next, at least one octet.
 

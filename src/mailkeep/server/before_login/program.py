@@ -12,7 +12,7 @@ from mailkeep.events import EventSink, EventType
 from mailkeep.pop3 import LocalProtocolError, OkLines, commands
 from mailkeep.sasl import MechanismFactory, PasswordCredentials, SaslFailed
 from mailkeep.server import replies
-from mailkeep.server.dialogue import Dialogue
+from mailkeep.server.dialogue import ClosedByUs, Dialogue
 from mailkeep.values import Secret
 
 
@@ -92,8 +92,7 @@ class _Program:
                 self._dialogue.answer(replies.BYE)
                 return LeftBeforeLogin()
             case commands.Stls():
-                self._dialogue.answer(replies.BEGIN_TLS)
-                return StlsGranted()
+                return self._begin_tls()
             case commands.Capa():
                 lines = self._dialogue.core.list_capabilities(tuple(self._gate.mechanisms))
                 self._dialogue.answer(OkLines(replies.CAPABILITIES, lines))
@@ -103,6 +102,14 @@ class _Program:
             case illegal:
                 raise LocalProtocolError(f"the state table let {type(illegal).__name__} through")
         return None
+
+    def _begin_tls(self) -> StlsGranted:
+        """Grant STLS, unless something came behind it that nobody has read yet."""
+        if self._dialogue.wire.has_arrived:
+            self._dialogue.answer(replies.BEHIND_STLS)
+            raise ClosedByUs(replies.BEHIND_STLS.text.decode())
+        self._dialogue.answer(replies.BEGIN_TLS)
+        return StlsGranted()
 
     async def _exchange(self, mechanism_name: str, response: Secret | None) -> Admitted | None:
         """Carry one SASL exchange to its end (RFC 5034 section 4)."""
