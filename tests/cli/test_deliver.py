@@ -162,7 +162,7 @@ def test_an_internal_error_is_75_without_a_trace(
 
 def test_closed_standard_streams_do_not_double_a_message(site: Path, alice: Path) -> None:
     """Some pagers of MTAs start programs with output closed: a stored message is exit 0."""
-    command = [
+    command: list[str | Path] = [
         "sh",
         "-c",
         'exec "$@" >&- 2>&-',
@@ -180,7 +180,17 @@ def test_closed_standard_streams_do_not_double_a_message(site: Path, alice: Path
 
 def test_a_closed_standard_input_is_75_and_no_empty_message(site: Path, alice: Path) -> None:
     """Somebody who started us wrongly has not sent an empty mail."""
-    command = ["sh", "-c", 'exec "$@" <&-', "sh", *MAILKEEP, "--site", site, "deliver", "alice"]
+    command: list[str | Path] = [
+        "sh",
+        "-c",
+        'exec "$@" <&-',
+        "sh",
+        *MAILKEEP,
+        "--site",
+        site,
+        "deliver",
+        "alice",
+    ]
     done = run(command, environment=python_path(), check=False)
     assert (done.returncode, stored(alice)) == (75, [])
     assert b"standard input is closed" in done.stderr

@@ -29,7 +29,16 @@ def activate(site: Path, sockets: list[tuple[str, int]]) -> Background:
     names = ":".join(name for name, _ in sockets)
     environment = python_path()
     kept = [f"--setenv=PYTHONPATH={environment['PYTHONPATH']}"]
-    command = [tool, *listens, f"--fdname={names}", *kept, *MAILKEEP, "--site", site, "serve"]
+    command: list[str | Path] = [
+        tool,
+        *listens,
+        f"--fdname={names}",
+        *kept,
+        *MAILKEEP,
+        "--site",
+        site,
+        "serve",
+    ]
     return Background(command)
 
 

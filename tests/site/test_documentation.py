@@ -10,7 +10,7 @@ import pytest
 from mailkeep.site import Limits, Listen, Maildrops, Settings, Tls, parse_settings
 
 TEXT = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
-TABLES = {
+TABLES: dict[str, type[msgspec.Struct]] = {
     "At the top": Settings,
     "`[[listen]]`": Listen,
     "`[tls]`": Tls,

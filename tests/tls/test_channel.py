@@ -41,7 +41,9 @@ def test_a_session_from_hello_to_both_close_notify(
     assert client.established
     assert channel.established
     assert channel.version == version.name.replace("_", ".")
-    assert channel.cipher == client.tls.cipher()[0]
+    agreed = client.tls.cipher()
+    assert agreed
+    assert channel.cipher == agreed[0]
     assert channel.server_name == "mail.example.com"
     for piece in split(channel.send(b"+OK ready\r\n")):
         client.feed(piece)

@@ -204,7 +204,8 @@ def test_a_damaged_hello_gives_an_error_of_ours_or_a_hello(data: st.DataObject) 
     for _ in range(data.draw(st.integers(1, 4))):
         good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(good)))
-    assert outcome([bytes(good[:cut])]) == outcome(list(bytewise(good[:cut])))
+    damaged = bytes(good[:cut])
+    assert outcome([damaged]) == outcome(list(bytewise(damaged)))
 
 
 def outcome(pieces: list[bytes]) -> object:
