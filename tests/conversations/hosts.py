@@ -8,6 +8,8 @@ from tests.harness.maildir import lay, make_maildir
 from tests.harness.memory import MemoryServer
 from tests.harness.site import PASSWORD, RunningSite
 
+from mailkeep.values import AccountId, Uidl
+
 _places = count(1)
 
 
@@ -20,16 +22,18 @@ class MemoryHost:
     def __init__(self, server: MemoryServer) -> None:
         self._server = server
         self.pop3s, self.pop3, self.ca = server.pop3s, server.pop3, server.ca
-        self._ids: dict[str, int] = {}
+        self._ids: dict[str, AccountId] = {}
 
     def add_account(self, name: str) -> None:
         self._ids[name] = self._server.accounts.add(name)
 
-    def deliver(self, account: str, message: bytes) -> object:
-        return self._server.call(lambda: self._server.store.put(self._ids[account], message))
+    def deliver(self, account: str, message: bytes) -> str:
+        put = self._server.store.put
+        return self._server.call(lambda: put(self._ids[account], message)).decode()
 
-    def vanish(self, account: str, key: object) -> None:
-        self._server.call(lambda: self._server.store.remove(self._ids[account], key))
+    def vanish(self, account: str, key: str) -> None:
+        uidl = Uidl(key.encode())
+        self._server.call(lambda: self._server.store.remove(self._ids[account], uidl))
 
 
 class MaildirHost:
@@ -45,11 +49,11 @@ class MaildirHost:
     def add_account(self, name: str) -> None:
         make_maildir(self._site.maildir(self._site.add_account(name)))
 
-    def deliver(self, account: str, message: bytes) -> object:
-        return lay(self._site.maildir(account), message, next(_places))
+    def deliver(self, account: str, message: bytes) -> str:
+        return str(lay(self._site.maildir(account), message, next(_places)))
 
-    def vanish(self, account: str, key: object) -> None:  # noqa: ARG002  # the key is enough
-        Path(str(key)).unlink()
+    def vanish(self, account: str, key: str) -> None:  # noqa: ARG002  # the key is enough
+        Path(key).unlink()
 
 
 class DovecotHost:
@@ -66,11 +70,11 @@ class DovecotHost:
     def add_account(self, name: str) -> None:
         self._dovecot.own(make_maildir(self._maildirs / name))
 
-    def deliver(self, account: str, message: bytes) -> object:
+    def deliver(self, account: str, message: bytes) -> str:
         path = lay(self._maildirs / account, message, next(_places))
         self._dovecot.own(path)
         return path.name
 
-    def vanish(self, account: str, key: object) -> None:
+    def vanish(self, account: str, key: str) -> None:
         (found,) = (self._maildirs / account).rglob(f"{key}*")
         found.unlink()

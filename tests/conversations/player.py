@@ -8,12 +8,12 @@ import base64
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
-from tests.conversations.script import Conversation, Do, Expect, Send
-from tests.harness.client import Port, WireClient
+from tests.conversations.script import Conversation, Do, Expect, Send, Step
+from tests.harness.client import WireClient
+from tests.harness.programs import Port
 
 _PLACEHOLDER = re.compile(rb"\{(\.\.\.|[a-z]+)\}")
 _TEXT = rb"[^\[\r\n][^\r\n]*"
@@ -36,10 +36,10 @@ class Host(Protocol):
     def add_account(self, name: str) -> None:
         """Make an account with an empty maildrop."""
 
-    def deliver(self, account: str, message: bytes) -> object:
+    def deliver(self, account: str, message: bytes) -> str:
         """Deliver as another program would; return what `vanish` takes."""
 
-    def vanish(self, account: str, key: object) -> None:
+    def vanish(self, account: str, key: str) -> None:
         """Remove a message as another program would."""
 
 
@@ -71,7 +71,7 @@ class Player:
         self._host = host
         self._over = over
         self._lines: dict[str, _Line] = {}
-        self._delivered: dict[str, object] = {}
+        self._delivered: dict[str, str] = {}
         plain = base64.b64encode(f"\0{account}\0{host.password}".encode())
         self._account = account
         self._words = {
@@ -90,31 +90,25 @@ class Player:
         for name in self._conversation.first:
             self._deliver(name)
         try:
-            for (kind, connection), steps in groupby(
-                self._conversation.steps, lambda step: (type(step), step.connection)
-            ):
-                self._take(kind, connection, list(steps))
+            for step in self._conversation.steps:
+                self._take(step)
             assert not self._lines, "the conversation leaves a connection open"
         finally:
             for line in self._lines.values():
                 line.client.close()
 
-    def _take(self, kind: type, connection: str, steps: list[Send | Expect | Do]) -> None:
-        if kind is Do:
-            for step in steps:
+    def _take(self, step: Step) -> None:
+        match step:
+            case Do():
                 self._do(step)
-            return
-        line = self._lines[connection]
-        if kind is Send:
-            sent = [self._fill(step.octets) for step in steps]
-            line.unanswered += sent
-            line.client.send(b"".join(sent))
-            return
-        expected = [step.line for step in steps]
-        if self._host.judges_text:
-            self._judge_text(line, expected)
-        else:
-            self._judge_shape(line, expected)
+            case Send(connection, lines):
+                line = self._lines[connection]
+                line.unanswered = [self._fill(octets) for octets in lines]
+                line.client.send(b"".join(line.unanswered))
+            case Expect(connection, lines) if self._host.judges_text:
+                self._judge_text(self._lines[connection], lines)
+            case Expect(connection, lines):
+                self._judge_shape(self._lines[connection], lines)
 
     def _do(self, step: Do) -> None:
         match step.what:
@@ -169,7 +163,6 @@ class Player:
             if found is None:
                 raise WrongAnswer(f"{self._conversation.name}: not {pattern!r} but {received!r}")
             self._words |= {name.encode(): word for name, word in found.groupdict().items()}
-        line.unanswered.clear()
 
     def _compiled(self, pattern: bytes) -> bytes:
         parts = _PLACEHOLDER.split(pattern)

@@ -44,18 +44,18 @@ class BadScript(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """The client's octets."""
+    """What the client sends in one go, line by line."""
 
     connection: str
-    octets: bytes
+    lines: list[bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Expect:
-    """One line of the server, without CRLF, its placeholders not filled in."""
+    """What the server says then: lines without CRLF, placeholders not filled in."""
 
     connection: str
-    line: bytes
+    lines: list[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,9 @@ class Do:
     name: str
 
 
+Step = Send | Expect | Do
+
+
 @dataclass(slots=True)
 class Conversation:
     """One file."""
@@ -76,7 +79,21 @@ class Conversation:
     only_over: str | None = None
     first: dict[str, bytes] = field(default_factory=dict)
     later: dict[str, bytes] = field(default_factory=dict)
-    steps: list[Send | Expect | Do] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def add(self, step: Step) -> None:
+        """Add a step; what one side says in several lines in a row is one."""
+        last = self.steps[-1] if self.steps else None
+        match last, step:
+            case Send(before, lines), Send(now, more) if before == now:
+                lines.extend(more)
+            case Expect(before, lines), Expect(now, more) if before == now:
+                lines.extend(more)
+            case _:
+                self.steps.append(step)
 
 
 def unescape(text: str) -> bytes:
@@ -115,7 +132,7 @@ def parse_conversation(name: str, lines: list[str]) -> Conversation:
         elif line.startswith("|") and block:
             block[0][block[1]] += unescape(line[2:])
         elif step := _STEP.fullmatch(line):
-            conversation.steps.append(_read_step(step, f"{name}:{number}"))
+            conversation.add(_read_step(step, f"{name}:{number}"))
         elif line:
             raise BadScript(f"{name}:{number}: {line}")
     return conversation
@@ -128,15 +145,15 @@ def _read_remark(conversation: Conversation, line: str) -> None:
         conversation.only_over = line.removeprefix(_ONLY_OVER).partition(":")[0]
 
 
-def _read_step(step: re.Match[str], place: str) -> Send | Expect | Do:
+def _read_step(step: re.Match[str], place: str) -> Step:
     connection, text = step["connection"], step["text"] or ""
     match step["kind"] + step["mark"]:
         case "C:":
-            return Send(connection, unescape(text) + b"\r\n")
+            return Send(connection, [unescape(text) + b"\r\n"])
         case "C>":
-            return Send(connection, unescape(text))
+            return Send(connection, [unescape(text)])
         case "S:":
-            return Expect(connection, unescape(text))
+            return Expect(connection, [unescape(text)])
         case "=" if (what := text.partition(" "))[0] in _STEPS:
             return Do(connection, what[0], what[2])
         case _:

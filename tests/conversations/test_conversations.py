@@ -40,32 +40,32 @@ def dovecot(served: RunningSite) -> Iterator[Host]:
             yield DovecotHost(running, maildirs, served.ca)
 
 
-CASES = [
-    pytest.param(conversation, over, id=f"{conversation.name}-{over}")
+PLAYED = [
+    (conversation, over)
     for conversation in CONVERSATIONS
     for over in ("tls", "stls")
     if conversation.only_over in {None, over}
 ]
-FOR_DOVECOT = [case for case in CASES if not case.values[0].not_for_dovecot]
+BY_DOVECOT = [(played, over) for played, over in PLAYED if not played.not_for_dovecot]
 
 
 def _play(conversation: Conversation, host: Host, over: str) -> None:
     Player(conversation, host, over=over, account=next(_accounts)).play()
 
 
-@pytest.mark.parametrize(("conversation", "over"), CASES)
+@pytest.mark.parametrize(("conversation", "over"), PLAYED, ids=str)
 def test_memory(conversation: Conversation, over: str, memory: Host) -> None:
     """Our server with the memory store says every octet that the conversation says."""
     _play(conversation, memory, over)
 
 
-@pytest.mark.parametrize(("conversation", "over"), CASES)
+@pytest.mark.parametrize(("conversation", "over"), PLAYED, ids=str)
 def test_maildir(conversation: Conversation, over: str, maildir: Host) -> None:
     """A served site with Maildirs says every octet that the conversation says."""
     _play(conversation, maildir, over)
 
 
-@pytest.mark.parametrize(("conversation", "over"), FOR_DOVECOT)
+@pytest.mark.parametrize(("conversation", "over"), BY_DOVECOT, ids=str)
 def test_dovecot(conversation: Conversation, over: str, dovecot: Host) -> None:
     """Another server answers with the same status and as many lines: nothing is invented."""
     _play(conversation, dovecot, over)

@@ -15,8 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
-from tests.harness.client import Port
-from tests.harness.programs import DEADLINE_S
+from tests.harness.programs import DEADLINE_S, Port
 
 from mailkeep.accounts import Account, AccountState, LoginRefused
 from mailkeep.accounts.seam import Refusal

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, TypedDict
 
 import pytest
 
@@ -195,7 +195,13 @@ class Background:
             self._changed.notify_all()
 
 
-def _identity(user: str | None) -> dict[str, object]:
+class _Identity(TypedDict, total=False):
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def _identity(user: str | None) -> _Identity:
     """Return what `subprocess` needs to start a program as another user."""
     if user is None:
         return {}

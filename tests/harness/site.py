@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.harness.client import Port, WireClient, logged_in
-from tests.harness.programs import Background
+from tests.harness.client import WireClient, logged_in
+from tests.harness.programs import Background, Port
 
 from mailkeep import app
 from mailkeep.cli.deliver import deliver_message

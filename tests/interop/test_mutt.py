@@ -5,6 +5,7 @@ import pty
 import re
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 from tests.harness.programs import DEADLINE_S, find_program
@@ -38,7 +39,7 @@ push "<fetch-mail><sync-mailbox><exit>"
     return [_without_additions(part) for part in re.split(rb"(?m)^From .*\n", content)[1:]]
 
 
-def _run_on_a_terminal(mailbox: Mailbox, arguments: tuple[object, ...]) -> None:
+def _run_on_a_terminal(mailbox: Mailbox, arguments: tuple[str | Path, ...]) -> None:
     ours, its = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "HOME": str(mailbox.folder)}
     with subprocess.Popen(

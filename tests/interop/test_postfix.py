@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.harness.client import Port, WireClient, logged_in
+from tests.harness.client import WireClient, logged_in
 from tests.harness.installed import install_for
 from tests.harness.postfix import RunningPostfix, running_postfix
-from tests.harness.programs import find_program, open_folder, run
+from tests.harness.programs import Port, find_program, open_folder, run
 from tests.harness.site import listening_port, start_serving
 from tests.messages import naive_wire_form
 

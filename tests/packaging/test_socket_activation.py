@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.harness.client import Port, WireClient
-from tests.harness.programs import Background, find_program
+from tests.harness.client import WireClient
+from tests.harness.programs import Background, Port, find_program
 from tests.harness.site import MAILKEEP, python_path
 
 from mailkeep.cli.init import make_site, settings_text
