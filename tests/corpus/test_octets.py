@@ -1,24 +1,18 @@
 """What went in comes out: whole folders of mail, delivered or laid by hand, and read over TLS."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+from tests.corpus.collections import NAMES, read_collection
 from tests.harness.client import WireClient
 from tests.harness.maildir import lay, make_maildir
 from tests.harness.site import RunningSite
-from tests.messages import HAZARDS, naive_top, naive_wire_form
+from tests.messages import naive_top, naive_wire_form
 
 from mailkeep.values.uidl import is_uidl
 
 TOPS = (0, 1, 3, 10**9)
-
-CORPUS = Path(
-    os.environ.get("MAILKEEP_CORPUS", Path(__file__).parents[3].joinpath("shared", "corpus"))
-)
-"""A folder of messages, one a file; it is no part of the project."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +23,12 @@ class Mail:
     messages: list[bytes]
 
 
-def _corpus() -> list[bytes]:
-    if not CORPUS.is_dir():
-        pytest.skip(f"no folder {CORPUS}: set MAILKEEP_CORPUS to a folder of messages")
-    return [path.read_bytes() for path in sorted(CORPUS.iterdir()) if path.is_file()]
-
-
-COLLECTIONS = {"hazards": lambda: list(HAZARDS.values()), "corpus": _corpus}
 WAYS = ("delivered", "laid without sizes", "laid with sizes")
 
 
-@pytest.fixture(scope="module", params=COLLECTIONS)
+@pytest.fixture(scope="module", params=NAMES)
 def messages(request: pytest.FixtureRequest) -> list[bytes]:
-    return COLLECTIONS[request.param]()
+    return list(read_collection(request.param).values())
 
 
 @pytest.fixture(scope="module", params=WAYS)

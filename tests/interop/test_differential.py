@@ -5,9 +5,11 @@ missing last CRLF without counting it, and sends an empty line for an empty mess
 sections 3 and 11 want it as Mailkeep does it. Unique-ids are each server's own.
 """
 
+import pytest
+from tests.corpus.collections import NAMES, read_collection
 from tests.harness.maildir import lay
 from tests.interop.neighbours import Neighbours, read_all, read_by_dovecot
-from tests.messages import HAZARDS, naive_wire_form
+from tests.messages import naive_wire_form
 
 
 def as_dovecot_sends(stored: bytes) -> bytes:
@@ -26,11 +28,13 @@ def can_be_compared(stored: bytes) -> bool:
     return not naive_wire_form(stored).startswith(b".\r\n")
 
 
-def test_both_send_the_same_octets(neighbours: Neighbours) -> None:
+@pytest.mark.parametrize("collection", NAMES)
+def test_both_send_the_same_octets(neighbours: Neighbours, collection: str) -> None:
     """Counts, order, bodies and sizes agree, but for the differences in the head of this file."""
-    account = "compared"
+    account = f"compared-{collection}"
     maildir = neighbours.add_account(account)
-    compared = {name: message for name, message in HAZARDS.items() if can_be_compared(message)}
+    messages = read_collection(collection)
+    compared = {name: messages[name] for name in messages if can_be_compared(messages[name])}
     for place, message in enumerate(compared.values(), 1):
         lay(maildir, message, place, cur=place % 3 == 0)
     neighbours.own()
