@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.harness.programs import find_program
 
 UNITS = Path(__file__).parents[2] / "packaging" / "systemd"
 EXPOSURE_LIMIT = 20
@@ -25,7 +26,10 @@ def test_units_are_what_systemd_understands(units: Path) -> None:
     """`systemd-analyze verify` has nothing to say: no unknown key, no missing unit."""
     paths = sorted(map(str, units.iterdir()))
     done = subprocess.run(
-        ["systemd-analyze", "verify", *paths], capture_output=True, text=True, check=False
+        [find_program("systemd-analyze"), "verify", *paths],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     told = [line for line in done.stderr.splitlines() if "mailkeep" in line]
     assert (done.returncode, told) == (0, [])
@@ -35,7 +39,13 @@ def test_service_is_locked_down() -> None:
     """`systemd-analyze security` gives the service 2.0 or less."""
     service = str(UNITS / "mailkeep.service")
     done = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE_LIMIT}", service],
+        [
+            find_program("systemd-analyze"),
+            "security",
+            "--offline=true",
+            f"--threshold={EXPOSURE_LIMIT}",
+            service,
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -49,7 +59,7 @@ def test_the_check_of_the_exposure_can_fail(tmp_path: Path) -> None:
     bare.write_text("[Service]\nExecStart=/bin/true\n")
     done = subprocess.run(
         [
-            "systemd-analyze",
+            find_program("systemd-analyze"),
             "security",
             "--offline=true",
             "--threshold=20",
