@@ -10,10 +10,10 @@ DEVELOPMENT := $(VENV)/.development
 PYTEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types contracts unit packages lock clean
+.PHONY: help demo test check format lint types contracts unit bench-memory packages lock clean
 
 help:  ## list the commands
-	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
 
 demo: $(RUNTIME)  ## try it: a server on this machine with two accounts and real-looking mail
 	@$(BIN)/mailkeep demo
@@ -39,6 +39,9 @@ contracts: $(DEVELOPMENT)  ## check who imports whom
 
 unit: $(DEVELOPMENT)  ## run the tests; PYTEST_FLAGS are passed on
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+bench-memory: $(RUNTIME)  ## measure what a session costs in memory (Linux, two minutes)
+	@$(BIN)/python bench/memory.py
 
 packages:  ## install the programs that tests talk to, and the system user they run as
 	@scripts/install-test-packages
