@@ -237,15 +237,15 @@ class Connection(asyncio.Protocol):
 
     def close(self, reason: str = "closed") -> None:
         """Send what is unsent and close."""
+        self._say_goodbye()
         if self._ended is None:
-            self._say_goodbye()
             self._transport.close()
             self._end(reason)
 
     def close_after_refusal(self) -> None:
         """Close like `close`, but so that a client in the middle of sending can read why."""
+        self._say_goodbye()
         if self._ended is None:
-            self._say_goodbye()
             self._lingering = True
             self._transport.write_eof()
             self._resume_reading()
@@ -278,9 +278,7 @@ class Connection(asyncio.Protocol):
         try:
             plaintext = self._channel.receive(data)
         except TlsError as error:
-            self._transmit(self._channel.output())
-            self._transport.close()
-            self._end(str(error))
+            self._break_off(error)
             return
         self._transmit(self._channel.output())
         if plaintext:
@@ -357,7 +355,10 @@ class Connection(asyncio.Protocol):
             octets = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)
             self._unsent.clear()
             self._unsent_octets = 0
-            self._transmit(self._channel.send(octets))
+            try:
+                self._transmit(self._channel.send(octets))
+            except TlsError as error:  # the client can bring that about, too
+                self._break_off(error)
 
     def _transmit(self, octets: bytes) -> None:
         if octets:
@@ -368,7 +369,14 @@ class Connection(asyncio.Protocol):
 
     def _say_goodbye(self) -> None:
         self._flush()
-        self._transmit(self._channel.close())
+        if self._ended is None:
+            self._transmit(self._channel.close())
+
+    def _break_off(self, error: TlsError) -> None:
+        """Close after the alert, if there is one: nothing can be said under this TLS any more."""
+        self._transmit(self._channel.output())
+        self._transport.close()
+        self._end(str(error))
 
     def _end(self, reason: str) -> None:
         """Let no program go on; the first reason stands."""

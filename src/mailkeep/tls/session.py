@@ -56,7 +56,8 @@ class Session:
         """Return the octets that carry `plaintext`, and before them any that waited.
 
         Raises:
-            TlsFailed: the handshake is not over, or `close` came before.
+            TlsFailed: the handshake is not over, or `close` came before; or the peer stopped in the
+                middle of a handshake message.
         """
         rest = memoryview(plaintext)
         pieces: list[bytes] = []
@@ -64,6 +65,10 @@ class Session:
             while rest:
                 rest = rest[self._tls.write(rest[:_RECORD_OCTETS]) :]
                 pieces.append(self._outgoing.read())
+        except ssl.SSLWantReadError as cause:
+            # OpenSSL says nothing in the middle of a handshake message, not even one that comes
+            # after the handshake (RFC 8446 section 4.6); no honest client leaves one unfinished.
+            raise TlsFailed("the client has not ended a handshake message") from cause
         except ssl.SSLError as cause:
             raise TlsFailed(_operator_text(cause)) from cause
         return b"".join(pieces)
