@@ -159,27 +159,48 @@ def test_a_message_already_there_is_not_replaced(
 
 def test_what_failed_deliveries_left_goes_after_36_hours(tmp_path: Path) -> None:
     """maildir(5): files in tmp that nobody touched for 36 hours; nothing else."""
-    old, busy, folder, link = (tmp_path / name for name in ("old", "busy", "folder", "link"))
+    old, folder, link = (tmp_path / name for name in ("old", "folder", "link"))
     old.touch()
-    busy.touch()
     folder.mkdir()
     link.symlink_to(old)
-    now_s = 10**9
-    for path in (old, folder):
-        os.utime(path, (now_s - STALE_AFTER_S - 1,) * 2)
-    os.utime(link, (now_s - STALE_AFTER_S - 1,) * 2, follow_symlinks=False)
-    os.utime(busy, (now_s - STALE_AFTER_S - 1, now_s - STALE_AFTER_S))
+    left_s = old.stat().st_ctime
+    remove_stale(tmp_path, now_s=left_s + STALE_AFTER_S)
+    assert old.exists()
+    remove_stale(tmp_path, now_s=left_s + STALE_AFTER_S + 1)
+    assert {path.name for path in tmp_path.iterdir()} == {"folder", "link"}
+    remove_stale(tmp_path / "not there", now_s=left_s)
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["atime", "mtime"])
+def test_one_time_that_is_young_is_enough(tmp_path: Path, which: int) -> None:
+    """Dovecot gives a draft the time at which its mail was received, which may be years ago."""
+    draft = tmp_path / "draft"
+    draft.touch()
+    now_s = draft.stat().st_ctime + 2 * STALE_AFTER_S
+    times = [0.0, 0.0]
+    times[which] = now_s
+    os.utime(draft, (times[0], times[1]))
     remove_stale(tmp_path, now_s=now_s)
-    assert {path.name for path in tmp_path.iterdir()} == {"busy", "folder", "link"}
-    remove_stale(tmp_path / "not there", now_s=now_s)
+    assert draft.exists()
 
 
-def test_a_delivery_cleans_up(tmp_path: Path) -> None:
+def test_an_old_message_on_its_way_through_tmp_stays(tmp_path: Path) -> None:
+    """Who copies mail with its times (mbsync, cp -p) sets both before the rename out of tmp."""
+    deliver(tmp_path, io.BytesIO(b"x"), HOST)
+    draft = tmp_path / "tmp" / "draft of another program"
+    draft.touch()
+    os.utime(draft, (0, 0))
+    deliver(tmp_path, io.BytesIO(b"y"), HOST)
+    assert draft.exists()
+
+
+def test_a_delivery_cleans_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next delivery removes what a killed one left."""
     deliver(tmp_path, io.BytesIO(b"x"), HOST)
     left = tmp_path / "tmp" / "left"
     left.touch()
-    os.utime(left, (0, 0))
+    later_s = left.stat().st_ctime + STALE_AFTER_S + 1
+    monkeypatch.setattr("mailkeep.maildrop.maildir.delivery.time.time", lambda: later_s)
     deliver(tmp_path, io.BytesIO(b"y"), HOST)
     assert not left.exists()
 

@@ -145,8 +145,9 @@ def remove_stale(tmp: Path, *, now_s: float) -> None:
     with contextlib.suppress(OSError):
         for path in tmp.iterdir():
             status = path.lstat()
-            untouched_s = now_s - max(status.st_atime, status.st_mtime)
-            if stat.S_ISREG(status.st_mode) and untouched_s > STALE_AFTER_S:
+            # Who copies old mail sets the first two back (mbsync, cp -p); nobody sets the third.
+            touched_s = max(status.st_atime, status.st_mtime, status.st_ctime)
+            if stat.S_ISREG(status.st_mode) and now_s - touched_s > STALE_AFTER_S:
                 path.unlink()
 
 
