@@ -50,6 +50,11 @@ class Gate:
 
 _CREDENTIALS = "a login"
 
+_NAME_TOLD_OCTETS = 320
+"""No address is longer (RFC 5321 section 4.5.3.1). A SASL name may have 9 KiB, which escaping makes
+64: the journal cuts such a line in two (LineMax of journald.conf(5)), and what a stranger wrote
+would begin the second."""
+
 
 async def admit(dialogue: Dialogue, gate: Gate, peer: str) -> Outcome:
     """Talk until somebody is let in, wants TLS, or leaves.
@@ -153,10 +158,11 @@ class _Program:
     def _tell(
         self, event: EventType, credentials: PasswordCredentials, mechanism: str, reason: str
     ) -> None:
+        name = credentials.name_untrusted[:_NAME_TOLD_OCTETS]
         self._gate.sink.emit(
             event,
-            name=credentials.name_untrusted.decode(errors="backslashreplace"),
             peer=self._peer,
             mechanism=mechanism,
             reason=reason,
+            name=name.decode(errors="backslashreplace"),  # last: it may read like other fields
         )
