@@ -2,7 +2,8 @@
 
 import os
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from mailkeep.maildrop import MaildropBusy, MaildropUnavailable, MessageGone
 from mailkeep.maildrop.maildir.names import uidl_of
 from mailkeep.testing.maildir_site import MaildirSite
 from mailkeep.testing.store_contract import uidls_of, whole
-from mailkeep.values import Index
+from mailkeep.values import Index, Uidl
 
 
 async def listed(site: MaildirSite) -> list[bytes]:
@@ -184,6 +185,8 @@ async def test_messages_that_moved_together_are_looked_for_once(
     maildrop = await site.open()
     for path in paths:
         path.rename(site.maildir / "cur" / f"{path.name}:2,RS")
+    for folder in ("new", "cur"):
+        os.utime(site.maildir / folder, (1, 1))
     scans.clear()
     for place in range(50):
         assert await whole(maildrop, place) == b"x\r\n"
@@ -191,35 +194,78 @@ async def test_messages_that_moved_together_are_looked_for_once(
     await maildrop.close()
 
 
-async def test_a_name_that_the_folder_s_reading_skipped_is_not_lost(
-    site: MaildirSite, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """readdir(3) may miss a file that is renamed meanwhile: the folder is read once more."""
-    moving = site.put("1.moving:2,")
-    site.put("2.still:2,")
-    real = os.scandir
+class MissesTheMovingOne:
+    """One reading of a folder during which a neighbour flags a message."""
 
-    class MissesTheMovingOne:
-        """One reading of `cur` during which a neighbour flags a message."""
+    def __init__(self, entries: "os._ScandirIterator[bytes]", move: Callable[[], None]) -> None:
+        self._entries = entries
+        self._move = move
 
-        def __init__(self, path: bytes) -> None:
-            self._entries = real(path)
+    def __enter__(self) -> Iterator["os.DirEntry[bytes]"]:
+        self._move()
+        return (entry for entry in self._entries if b"moving" not in entry.name)
 
-        def __enter__(self) -> Iterator["os.DirEntry[bytes]"]:
+    def __exit__(self, *_: object) -> None:
+        self._entries.close()
+
+
+@pytest.fixture
+def misses(site: MaildirSite, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Lay down two messages, one of which the next reading of `cur` misses."""
+
+    def arrange(time_tells: bool) -> None:
+        cur = site.maildir / "cur"
+        moving = site.put("1.moving:2,")
+        site.put("2.still:2,")
+        real = os.scandir
+        seconds = int(time.time()) + 60  # young for as long as the test may take
+        os.utime(cur, (seconds, seconds))
+
+        def move() -> None:
             monkeypatch.setattr(os, "scandir", real)
-            os.utime(site.maildir / "cur", ns=(0, 0))
             moving.rename(moving.with_name("1.moving:2,S"))
-            return (entry for entry in self._entries if b"moving" not in entry.name)
+            os.utime(cur, (seconds + time_tells, seconds + time_tells))
 
-        def __exit__(self, *_: object) -> None:
-            self._entries.close()
+        def scandir(path: bytes) -> object:
+            return MissesTheMovingOne(real(path), move) if path.endswith(b"cur") else real(path)
 
-    def scandir(path: bytes) -> object:
-        return MissesTheMovingOne(path) if path.endswith(b"cur") else real(path)
+        monkeypatch.setattr(os, "scandir", scandir)
 
-    monkeypatch.setattr(os, "scandir", scandir)
-    os.utime(site.maildir / "cur", ns=(1, 1))
+    return arrange
+
+
+@pytest.mark.parametrize("time_tells", [True, False], ids=["it tells", "too coarse to tell"])
+async def test_a_name_that_the_folder_s_reading_skipped_is_not_lost(
+    site: MaildirSite, misses: Callable[[bool], None], time_tells: bool
+) -> None:
+    """readdir(3) may miss a file that is renamed meanwhile: the folder is read once more.
+
+    Its time of change tells only what lies a tick apart: a second on some file systems.
+    """
+    misses(time_tells)
     assert await listed(site) == [b"1.moving", b"2.still"]
+
+
+@pytest.mark.parametrize("time_tells", [True, False], ids=["it tells", "too coarse to tell"])
+async def test_a_name_skipped_at_the_end_is_not_said_to_be_gone(
+    site: MaildirSite, misses: Callable[[bool], None], time_tells: bool
+) -> None:
+    """RFC 1939 section 6: +OK to QUIT says that every marked message is removed."""
+    site.put("1.moving:2,")
+    maildrop = await site.open()
+    misses(time_tells)
+    assert (await maildrop.commit([Uidl(b"1.moving")])).removed == (b"1.moving",)
+    assert site.filenames() == {"2.still:2,"}
+    await maildrop.close()
+
+
+async def test_a_folder_at_rest_is_read_once(site: MaildirSite, scans: list[bytes]) -> None:
+    """Reading a big folder is most of the cost of opening it."""
+    site.put("1.a")
+    os.utime(site.maildir / "cur", (1, 1))
+    os.utime(site.maildir / "new", (1, 1))
+    assert await listed(site) == [b"1.a"]
+    assert len(scans) == 2
 
 
 async def test_the_lease_comes_first(site: MaildirSite) -> None:

@@ -9,13 +9,14 @@ A session keeps no place for each message. It knows the few places that files ha
 folders again.
 
 Known limits: directory reading promises nothing about names that change meanwhile, so a folder is
-read again while its time of change moves, a few times at most. An account's folder itself may be a
-link, as operators move mail to other disks.
+read again while its time of change moves, a few times at most, and once more where that time is too
+young to tell. An account's folder itself may be a link, as operators move mail to other disks.
 """
 
 import errno
 import os
 import stat
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -31,6 +32,10 @@ FOLDERS = (b"new", b"cur")
 PATIENCE = 4
 """How often to look again while a neighbour keeps renaming; one that renames faster than a folder
 can be read four times is no mail program."""
+
+_TELLS_AFTER_NS = 2 * 10**9
+"""How old a folder's time of change must be to tell of the next: ext3, HFS+ and old NFS count in
+seconds, Linux in ticks of up to 10 ms."""
 
 _PLACES_TRIED = 32
 """The places tried before looking through the folders. Opening what is not there takes 2 us,
@@ -126,14 +131,16 @@ class Folders:
             OSError: a folder cannot be read.
         """
         for folder, descriptor in self.descriptors.items():
-            for _ in range(PATIENCE):
+            for reading in range(PATIENCE):
                 changed_ns = os.fstat(descriptor).st_mtime_ns
+                is_young = time.time_ns() - changed_ns < _TELLS_AFTER_NS
                 with os.scandir(self._maildir.path_of(folder)) as entries:
                     for entry in entries:
                         name = entry.name
                         if not name.startswith(b".") and entry.is_file(follow_symlinks=False):
                             yield folder, name
-                if os.fstat(descriptor).st_mtime_ns == changed_ns:
+                is_same = os.fstat(descriptor).st_mtime_ns == changed_ns
+                if is_same and (reading or not is_young):
                     break
 
     def learn_bases(self) -> list[bytes]:
