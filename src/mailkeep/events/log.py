@@ -45,7 +45,10 @@ class LogSink:
 
 
 def _printable(value: str | float) -> str | int | float:
-    """Keep a name from outside from forging a second line or moving a terminal's cursor."""
-    if isinstance(value, str) and not value.isprintable():
+    """Keep a name from outside from forging a second line or moving a terminal's cursor.
+
+    A backslash is escaped too: at the end of a value without quotes it would join the next field.
+    """
+    if isinstance(value, str) and ("\\" in value or not value.isprintable()):
         return value.encode("unicode_escape").decode()
     return value
