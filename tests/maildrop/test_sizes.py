@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from mailkeep.maildrop.maildir import folder as folder_module
 from mailkeep.maildrop.maildir import snapshot as snapshot_module
 from mailkeep.maildrop.maildir.sizes import Size, SizeIndex
 from mailkeep.testing.maildir_site import MaildirSite, maildir_site
-from mailkeep.testing.store_contract import whole
+from mailkeep.testing.store_contract import uidls_of, whole
 from mailkeep.values import Index
 
 
@@ -157,6 +158,25 @@ async def test_without_room_for_an_index_mail_is_served(
     assert counted == [b"1.a"]
 
 
+async def test_an_index_that_may_not_be_looked_at_is_none(
+    site: MaildirSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wrong permissions or a bad disk below the index are no reason to refuse login or QUIT."""
+    site.put("1.a", b"a\n")
+    real = os.stat
+
+    def stat(path: str | bytes | Path | int, **options: Any) -> os.stat_result:
+        if path == site.sizes:
+            raise PermissionError(errno.EACCES, "refused")
+        return real(path, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    maildrop = await site.open()
+    assert maildrop.listing.total_octets == 3
+    assert (await maildrop.commit([maildrop.listing.uidl(Index(0))])).removed == (b"1.a",)
+    await maildrop.close()
+
+
 def test_an_index_being_written_is_not_thrown_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,6 +283,35 @@ async def test_one_unreadable_message_does_not_close_the_maildrop(
     monkeypatch.setattr(folder_module.Folders, "open_message", open_message)
     maildrop = await site.open()
     with pytest.raises(MessageUnreadable, match="bad sector"):
+        await maildrop.read(Index(0))
+    assert await whole(maildrop, 1) == b"good\r\n"
+    await maildrop.close()
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EUCLEAN, errno.EBADMSG])
+@pytest.mark.parametrize("is_counted", [False, True])
+async def test_one_bad_inode_does_not_close_the_maildrop(
+    site: MaildirSite, monkeypatch: pytest.MonkeyPatch, code: int, is_counted: bool
+) -> None:
+    """Whose inode is damaged cannot even be asked for its length; ext4 and XFS say EUCLEAN."""
+    site.put("1.bad", b"bad\n")
+    site.put("2.good", b"good\n")
+    if is_counted:
+        assert await sizes(site) == [5, 6]
+
+    def damaged(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Any, *args: Any, **options: Any) -> Any:
+            if path == b"1.bad":
+                raise OSError(code, os.strerror(code))
+            return real(path, *args, **options)
+
+        return call
+
+    monkeypatch.setattr(os, "stat", damaged(os.stat))
+    monkeypatch.setattr(os, "open", damaged(os.open))
+    maildrop = await site.open()
+    assert uidls_of(maildrop) == [b"1.bad", b"2.good"]
+    with pytest.raises(MessageUnreadable):
         await maildrop.read(Index(0))
     assert await whole(maildrop, 1) == b"good\r\n"
     await maildrop.close()

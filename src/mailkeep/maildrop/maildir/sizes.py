@@ -111,7 +111,10 @@ class SizeIndex:
         return count
 
     def _is_there(self) -> bool:
-        return self._open is not None or self._path.exists()
+        try:
+            return self._open is not None or self._path.exists()
+        except OSError:  # what may not be looked at is not there for us
+            return False
 
     def _connection(self) -> sqlite3.Connection:
         if self._open is None:

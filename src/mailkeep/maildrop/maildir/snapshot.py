@@ -24,7 +24,10 @@ _TOGETHER = 500
 
 _CHUNK_OCTETS = 1 << 18
 
-_OF_THIS_MESSAGE_ALONE = frozenset({errno.EACCES, errno.EPERM, errno.EIO})
+_EUCLEAN = getattr(errno, "EUCLEAN", errno.EIO)  # Linux: ext4 and XFS say it of damaged inodes
+_OF_THIS_MESSAGE_ALONE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EIO, errno.EBADMSG, errno.ESTALE, _EUCLEAN}
+)
 """What makes one file unreadable, and says nothing of the others."""
 
 
@@ -129,22 +132,25 @@ class _Sizing:
             if known and stamp_of(self._folders.stat_message(base)) == known.stamp:
                 return known.octets
             announced = announced_octets(base)
-            if announced is None:
-                announced = self._count(base, counted)
+            return self._count(base, counted) if announced is None else announced
         except FileNotFoundError:
             return None
-        return announced
+        except OSError as cause:
+            if cause.errno not in _OF_THIS_MESSAGE_ALONE:
+                raise
+            # One bad file must not close the maildrop: it is listed, and reading it says so.
+            return self._stored_octets(base)
 
     def _count(self, base: bytes, counted: list[Size]) -> int:
         if self._has_counted and not self._go_on():
             raise NotInTime
         self._has_counted = True
+        counted.append(count_message(self._folders, base))
+        return counted[-1].octets
+
+    def _stored_octets(self, base: bytes) -> int:
+        """Return the nearest to its size that a bad file tells, be it nothing."""
         try:
-            size = count_message(self._folders, base)
-        except OSError as cause:
-            if cause.errno not in _OF_THIS_MESSAGE_ALONE:
-                raise
-            # One bad file must not close the maildrop: it is listed, and reading it says so.
             return self._folders.stat_message(base).st_size
-        counted.append(size)
-        return size.octets
+        except OSError:
+            return 0
