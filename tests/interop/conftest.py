@@ -6,7 +6,8 @@ left must be what was sent.
 """
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -70,14 +71,26 @@ class Mailbox:
 
 
 @pytest.fixture
-def mailbox(served: RunningSite) -> Iterator[Mailbox]:
-    account = served.add_account(next(_accounts))
-    served.deliver(account, *MAIL)
-    with open_folder() as folder:
-        ca = folder / "ca.pem"
-        shutil.copyfile(served.ca, ca)
-        ca.chmod(0o644)
-        yield Mailbox(served, account, folder, ca)
+def mailboxes(served: RunningSite) -> Iterator[Callable[[], Mailbox]]:
+    """Make as many accounts with mail as a test asks for."""
+    with ExitStack() as stack:
+
+        def make() -> Mailbox:
+            account = served.add_account(next(_accounts))
+            served.deliver(account, *MAIL)
+            folder = stack.enter_context(open_folder())
+            ca = folder / "ca.pem"
+            shutil.copyfile(served.ca, ca)
+            ca.chmod(0o644)
+            return Mailbox(served, account, folder, ca)
+
+        yield make
+
+
+@pytest.fixture
+def mailbox(mailboxes: Callable[[], Mailbox]) -> Mailbox:
+    """An account with mail."""
+    return mailboxes()
 
 
 @pytest.fixture(scope="session")
