@@ -1,13 +1,14 @@
 """What a caller who gives up leaves behind: nothing open, nothing locked, nothing half done."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
-from mailkeep.maildrop import MaildropBusy, MessageUnreadable
+from mailkeep.maildrop import MaildropBusy, MaildropUnavailable, MessageUnreadable
 from mailkeep.maildrop.maildir.reading import PIECE_OCTETS
 from mailkeep.maildrop.maildir.sizes import SizeIndex
 from mailkeep.maildrop.maildir.store import OpenMaildir
@@ -92,6 +93,22 @@ async def test_an_opening_given_up_under_way_stops_at_its_next_message(
     again = await opened(site, executor)
     assert len(again.listing) == 5
     assert site.open_files() == []
+
+
+async def test_a_system_without_threads_keeps_nobody_locked_out(tmp_path: Path) -> None:
+    """RFC 1939 section 4: no session began, so no lease may stay; trying again later helps."""
+
+    class WithoutThreads(HeldExecutor):
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            super().submit(fn, *args, **kwargs)  # as a ThreadPoolExecutor does: it may yet run
+            raise RuntimeError("can't start new thread")
+
+    executor = WithoutThreads()
+    with maildir_site(tmp_path, opening=executor, files=executor) as site:
+        site.put("1.a")
+        with pytest.raises(MaildropUnavailable, match="new thread"):
+            await site.open()
+        assert is_free(site)
 
 
 async def test_a_message_opened_for_somebody_who_left_is_closed(

@@ -70,7 +70,11 @@ class MaildirStore:
 
         index = self._index_of(account)
         lease = self._leases.acquire(account)
-        work = self._opening.submit(self._look, address, index, go_on)
+        try:
+            work = self._opening.submit(self._look, address, index, go_on)
+        except RuntimeError as cause:  # the system has no thread to spare
+            lease.release()
+            raise MaildropUnavailable(f"{address}: {cause}") from cause
         try:
             maildir, snapshot = await asyncio.wrap_future(work)
         except BaseException:
