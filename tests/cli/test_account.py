@@ -140,6 +140,17 @@ def test_with_mail_removes_the_maildir_and_nothing_beside_it(mailkeep: Run, site
     assert not maildir.exists()
 
 
+def test_with_mail_removes_a_maildir_on_another_disk(mailkeep: Run, site: Path) -> None:
+    """An account's folder may be a link; what is gone is not said to be still there."""
+    maildir = deliver(mailkeep, site)
+    elsewhere = maildir.rename(site.parent / "other-disk")
+    maildir.symlink_to(elsewhere)
+    done = mailkeep("--site", site, "account", "remove", "alice", "--yes", "--with-mail")
+    assert (done.code, done.err.splitlines()[-1]) == (0, f"removed {maildir}")
+    assert not maildir.is_symlink()
+    assert not elsewhere.exists()
+
+
 def test_an_account_that_would_share_a_maildrop_is_refused(mailkeep: Run, site: Path) -> None:
     """Alice of one domain must not read the mail of alice of another."""
     with (site / "mailkeep.toml").open("a") as settings:

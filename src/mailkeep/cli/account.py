@@ -172,7 +172,8 @@ def _remove_mail(folder: Path) -> None:
             if (folder / part).exists():
                 shutil.rmtree(folder / part)
         if folder.exists() and not any(folder.iterdir()):
-            folder.rmdir()
+            folder.resolve().rmdir()
+            folder.unlink(missing_ok=True)  # it may have been a link to another disk
     except OSError as cause:
         raise CommandFailed(
             f"some mail is still there: {cause.filename}: {cause.strerror}",
