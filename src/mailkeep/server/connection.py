@@ -162,7 +162,7 @@ class Connection(asyncio.Protocol):
 
     async def receive(self) -> bytes:
         """See `Wire.receive`."""
-        self._flush()
+        self.flush()
         while not self._arrived:
             self.check_open()
             if self._end_of_input:
@@ -176,7 +176,18 @@ class Connection(asyncio.Protocol):
         self._unsent.append(octets)
         self._unsent_octets += len(octets)
         if self._unsent_octets >= GATHER_OCTETS:
-            self._flush()
+            self.flush()
+
+    def flush(self) -> None:
+        """See `Wire.flush`."""
+        if self._unsent and self._ended is None:
+            octets = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)
+            self._unsent.clear()
+            self._unsent_octets = 0
+            try:
+                self._transmit(self._channel.send(octets))
+            except TlsError as error:  # the client can bring that about, too
+                self._break_off(error)
 
     async def drain(self) -> None:
         """See `Wire.drain`."""
@@ -216,7 +227,7 @@ class Connection(asyncio.Protocol):
         Raises:
             Disconnected: the handshake failed or took too long.
         """
-        self._flush()
+        self.flush()
         self._channel = channel
         self.expect_within(self._limits.tls_handshake_s, "the TLS handshake")
         early, self._arrived = self._arrived, b""
@@ -350,16 +361,6 @@ class Connection(asyncio.Protocol):
             self._reading_paused = False
             self._transport.resume_reading()
 
-    def _flush(self) -> None:
-        if self._unsent and self._ended is None:
-            octets = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)
-            self._unsent.clear()
-            self._unsent_octets = 0
-            try:
-                self._transmit(self._channel.send(octets))
-            except TlsError as error:  # the client can bring that about, too
-                self._break_off(error)
-
     def _transmit(self, octets: bytes) -> None:
         if octets:
             self._transport.write(octets)
@@ -368,7 +369,7 @@ class Connection(asyncio.Protocol):
                 self._watch_timer = self._loop.call_later(WATCH_EVERY_S, self._look_at_output)
 
     def _say_goodbye(self) -> None:
-        self._flush()
+        self.flush()
         if self._ended is None:
             self._transmit(self._channel.close())
 

@@ -26,7 +26,10 @@ class Wire(Protocol):
         """
 
     def write(self, octets: bytes) -> None:
-        """Take octets to be sent; they leave when enough have gathered, or with `receive`."""
+        """Take octets to be sent; they leave with `receive`, `flush`, or when enough have come."""
+
+    def flush(self) -> None:
+        """Send what is unsent now."""
 
     async def drain(self) -> None:
         """Let the other sessions have their turn, and wait while the client is behind with reading.

@@ -152,6 +152,9 @@ class _Program:
             self._dialogue.answer(replies.CHECK_UNAVAILABLE)
         else:
             return Admitted(account, mechanism)
+        # Sent now and not with the answers to what waits behind: only so is it found out, between
+        # one check and the next, that nobody is there any more to hear them.
+        wire.flush()
         wire.expect_within(self._gate.credentials_s, _CREDENTIALS)
         return None
 
