@@ -114,6 +114,9 @@ def test_an_ipv4_client_that_came_over_ipv6_is_known_by_its_ipv4_address() -> No
         (HOST + '[maildrops]\npath = "mail/{user}"\n', ":3: maildrops.path: only {domain}", ""),
         (HOST + '[maildrops]\npath = "mail/{local"\n', ":3: maildrops.path: only {domain}", ""),
         (HOST + '[maildrops]\npath = "m/{domain}"\n', "would share one maildrop", "{local}"),
+        (HOST + '[maildrops]\npath = "{local}.{domain}"\n', "could share one maildrop", "/ or @"),
+        (HOST + '[maildrops]\npath = "m/{domain}{local}"\n', "could share one maildrop", "/ or @"),
+        (HOST + '[maildrops]\npath = "{domain}é-{local}"\n', "could share one maildrop", "/ or @"),
         ('hostname = "192.0.2.1"\n', ':1: hostname: "192.0.2.1" is not a hostname', "mail.example"),
         ('hostname = "münchen.example"\n', ":1: hostname: ", "xn--"),
         ('hostname = ""\n', ":1: hostname: ", "mail.example.com"),
@@ -201,3 +204,10 @@ def test_a_value_of_any_type_is_taken_or_refused(table: str, key: str, value: ob
     """A wrong type in any place is a `SettingsError`, not a trace."""
     with suppress(SettingsError):
         parse_settings(f"{HOST}{table}{key} = {_toml(value)}\n", source="x")
+
+
+@pytest.mark.parametrize("path", ["{domain}/{local}", "m/{local}@{domain}/Maildir", "{local}"])
+def test_paths_that_keep_accounts_apart_are_taken(path: str) -> None:
+    """A domain has neither `/` nor `@`, so every path names one address."""
+    settings = parse_settings(HOST + f'[maildrops]\npath = "{path}"\n', source="x")
+    assert settings.maildrops.path == path

@@ -21,6 +21,8 @@ _HOSTNAME = re.compile(rf"(?=.{{1,253}}\Z)({_LABEL}\.)*(?![0-9]+\Z){_LABEL}")
 """RFC 1123 section 2.1; the last label is never all digits, so an IP address is no hostname."""
 
 _PLACEHOLDER = re.compile(r"\{(domain|local)\}")
+_NOT_KEPT_APART = re.compile(r"\{domain\}[\w.-]*\{local\}|\{local\}[\w.-]*\{domain\}")
+"""Between them only what a domain may have: a@b.example.com and a.b@example.com would be one."""
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[int, msgspec.Meta(ge=0)]
@@ -93,6 +95,12 @@ class Maildrops(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 "two accounts would share one maildrop",
                 key="path",
                 hint='have {local} in it: "mail/{domain}/{local}"',
+            )
+        if _NOT_KEPT_APART.search(self.path):
+            raise InvalidSetting(
+                "two accounts could share one maildrop",
+                key="path",
+                hint="have / or @ between {domain} and {local}",
             )
 
 
