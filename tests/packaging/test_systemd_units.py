@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests.harness.programs import find_program
 
+from mailkeep.app import FILE_THREADS, OPENING_THREADS
+
 UNITS = Path(__file__).parents[2] / "packaging" / "systemd"
 EXPOSURE_LIMIT = 20
 """Tenths: 2.0 of 10, where systemd's own verdict is OK."""
@@ -51,6 +53,15 @@ def test_service_is_locked_down() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-500:]
+
+
+def test_service_may_have_the_threads_of_a_big_machine_and_leaves_no_core() -> None:
+    """A thread that cannot be started fails a login; a core file holds what passed through."""
+    lines = (UNITS / "mailkeep.service").read_text().splitlines()
+    said = dict(line.split("=", 1) for line in lines if "=" in line and line[0] != "#")
+    cores_of_a_big_machine = 512
+    assert int(said["TasksMax"]) > cores_of_a_big_machine + OPENING_THREADS + FILE_THREADS + 8
+    assert said["LimitCORE"] == "0"
 
 
 def test_the_check_of_the_exposure_can_fail(tmp_path: Path) -> None:
