@@ -20,6 +20,7 @@ from random import Random
 
 import pytest
 from tests.harness.client import UnexpectedReply, WireClient
+from tests.harness.maildir import lay, make_maildir
 from tests.harness.site import RunningSite, running_site
 from tests.messages import naive_wire_form
 
@@ -37,7 +38,7 @@ class Account:
     """One account's book. What may happen is written down before it can, what did after."""
 
     def __init__(self, site: RunningSite, name: str) -> None:
-        self.site, self.name, self.maildir = site, name, site.maildir(name)
+        self.site, self.name, self.maildir = site, name, make_maildir(site.maildir(name))
         self.stored: dict[bytes, bytes] = {}
         self.removed: set[bytes] = set()
         self.perhaps_removed: set[bytes] = set()
@@ -47,7 +48,11 @@ class Account:
         if len([*self.maildir.glob("*/*")]) < 40:
             line = bytes(random.choices(b"ab.\r\n\0\xff", k=997))
             message = (line * 402)[: random.choice(SIZES)]
-            self.stored[deliver(self.maildir, io.BytesIO(message), "host")] = message
+            if random.random() < 0.5:
+                base = deliver(self.maildir, io.BytesIO(message), "host")
+            else:  # a name without sizes: they are counted and remembered
+                base = lay(self.maildir, message, len(self.stored)).name.encode()
+            self.stored[base] = message
 
     def disturb(self, random: Random) -> None:
         """Do what an IMAP server does beside us: see, flag, and now and then remove."""
