@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from tests.harness.programs import find_program
 from tests.tls.peer import MemoryClient, carry
 from tests.tls.test_description import GOOD, START
 from tests.tls.wire import run_client, serving
@@ -36,7 +37,7 @@ def test_openssl_accepts_it_strictly(folder: Path, name: str) -> None:
     option = "-verify_ip" if name[0] in "1:" else "-verify_hostname"
     result = subprocess.run(
         [
-            "openssl",
+            find_program("openssl"),
             "verify",
             "-x509_strict",
             "-check_ss_sig",
@@ -82,7 +83,8 @@ async def test_curl_accepts_it(context: ssl.SSLContext, folder: Path) -> None:
 
     async with serving(context, answer) as (port, _):
         code, said = await run_client(
-            *("curl", "-sS", "--cacert", str(folder / "ca.pem"), "--user", "alice:secret"),
+            "curl",
+            *("-sS", "--cacert", str(folder / "ca.pem"), "--user", "alice:secret"),
             *("--request", "NOOP", "--head", f"pop3s://localhost:{port}/"),
         )
     assert (code, said) == (0, b"")

@@ -174,7 +174,8 @@ async def test_renegotiation_is_refused(context: ssl.SSLContext, folder: Path) -
     """A client's renegotiation costs the server a handshake each (RFC 9325 section 3.5)."""
     async with serving(context) as (port, wires):
         _, said = await run_client(
-            *("openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_2"),
+            "openssl",
+            *("s_client", "-connect", f"127.0.0.1:{port}", "-tls1_2"),
             *("-CAfile", str(folder / "ca.pem"), "-verify_return_error"),
             standard_input=b"R\n",
         )

@@ -5,6 +5,8 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from tests.harness.programs import find_program
+
 from mailkeep.tls import TlsChannel, TlsError
 
 
@@ -62,9 +64,12 @@ async def serving(
         await server.wait_closed()
 
 
-async def run_client(*arguments: str, standard_input: bytes = b"") -> tuple[int | None, bytes]:
+async def run_client(
+    program: str, *arguments: str, standard_input: bytes = b""
+) -> tuple[int | None, bytes]:
     """Run a real client to its end; return its exit code and what it said."""
     client = await asyncio.create_subprocess_exec(
+        find_program(program),
         *arguments,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
