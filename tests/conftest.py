@@ -16,6 +16,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs root")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def usual_umask() -> Iterator[None]:
+    """Let other users read what tests make for them, on a machine of any umask.
+
+    What Mailkeep writes has modes of its own; the tests of those set their own umask.
+    """
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator["RunningSite"]:
     """A site that is served by a process of its own while the tests run; take your own accounts."""

@@ -4,6 +4,7 @@ The checkout, the environment and even its interpreter often lie in somebody's c
 so what cannot be used in place is copied.
 """
 
+import shlex
 import shutil
 import sys
 import sysconfig
@@ -31,8 +32,8 @@ def install_for(user: str, folder: Path) -> Path:
         for interpreter in INTERPRETERS:
             script.write_text(
                 "#!/bin/sh\n"
-                f"export PYTHONPATH={':'.join(map(str, paths))}\n"
-                f'exec {interpreter} -c "from mailkeep.cli import main; main()" "$@"\n'
+                f"export PYTHONPATH={shlex.quote(':'.join(map(str, paths)))}\n"
+                f'exec {shlex.quote(interpreter)} -c "from mailkeep.cli import main; main()" "$@"\n'
             )
             script.chmod(0o755)
             if _works(script, user, folder):
@@ -47,6 +48,7 @@ def _code(folder: Path) -> Iterator[tuple[Path, ...]]:
     copies = (folder / "source", folder / "packages")
     for original, copy in zip((SOURCE, packages), copies, strict=True):
         shutil.copytree(original, copy, ignore=_NOT_NEEDED)
+        run(("chmod", "-R", "a+rX", copy))  # a checkout may be for its owner alone
     yield copies
 
 
