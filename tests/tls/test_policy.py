@@ -177,9 +177,9 @@ async def test_renegotiation_is_refused(context: ssl.SSLContext, folder: Path) -
             "openssl",
             *("s_client", "-connect", f"127.0.0.1:{port}", "-tls1_2"),
             *("-CAfile", str(folder / "ca.pem"), "-verify_return_error"),
-            standard_input=b"R\n",
+            behind=b"+OK ready\r\n",  # TLS 1.2 lets no data pass during a renegotiation
+            typed=b"R\n",
         )
-    assert b"+OK ready" in said
     assert b"RENEGOTIATING" in said
     assert b"no renegotiation" in said
     assert context.options & ssl.OP_NO_RENEGOTIATION  # OpenSSL before 3.0 would do it

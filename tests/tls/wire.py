@@ -65,9 +65,16 @@ async def serving(
 
 
 async def run_client(
-    program: str, *arguments: str, standard_input: bytes = b""
+    program: str, *arguments: str, behind: bytes = b"", typed: bytes = b""
 ) -> tuple[int | None, bytes]:
-    """Run a real client to its end; return its exit code and what it said."""
+    """Run a real client to its end; return its exit code and what it said.
+
+    Args:
+        program: its name.
+        arguments: its arguments.
+        behind: what it must have said before anything is typed.
+        typed: what it is then given to read.
+    """
     client = await asyncio.create_subprocess_exec(
         find_program(program),
         *arguments,
@@ -75,5 +82,8 @@ async def run_client(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await asyncio.wait_for(client.communicate(standard_input), 30)
-    return client.returncode, said
+    async with asyncio.timeout(30):
+        assert client.stdout
+        first = await client.stdout.readuntil(behind) if behind else b""
+        rest, _ = await client.communicate(typed)
+    return client.returncode, first + rest
