@@ -9,7 +9,7 @@ import contextlib
 import ctypes
 import os
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from mailkeep.accounts import PasswordCheck
@@ -30,6 +30,7 @@ from mailkeep.sasl import server_mechanisms
 from mailkeep.server import (
     Gate,
     Holders,
+    Inherited,
     Meeting,
     OnReady,
     RunningSite,
@@ -78,18 +79,19 @@ def open_store(site: Site) -> MaildirStore:
     )
 
 
-def serve(site: Site, on_ready: OnReady) -> None:
+def serve(site: Site, on_ready: OnReady, inherited: Sequence[Inherited] = ()) -> None:
     """Serve a site until SIGTERM or SIGINT; SIGHUP reloads certificate and settings.
 
     Args:
         site: as it is on disk now.
         on_ready: told the services and the addresses that are really listened on.
+        inherited: sockets that the caller opened, beside those from systemd.
 
     Raises:
         CannotListen, CertificateProblem, DatabaseUnavailable: it cannot begin.
     """
     sink = LogSink()
-    listeners = open_listeners(site.settings.listen, inherit_sockets(os.environ))
+    listeners = open_listeners(site.settings.listen, [*inherit_sockets(os.environ), *inherited])
     with contextlib.ExitStack() as closing:
         for listener in listeners:
             closing.callback(listener.socket.close)

@@ -45,12 +45,11 @@ def test_the_printed_lines_work_and_the_folder_goes(tmp_path: Path) -> None:
 
 
 def test_two_demonstrations_run_beside_each_other() -> None:
-    """The second takes other ports than the usual ones."""
-    both = []
+    """Started at the same moment: one takes other ports than the usual ones."""
+    both = [Background((*MAILKEEP, "demo"), environment=python_path()) for _ in range(2)]
     try:
-        for _ in range(2):
-            both.append(Background((*MAILKEEP, "demo"), environment=python_path()))
-            both[-1].wait_for(lambda line: line == "ready", "ready")
+        for demo in both:
+            demo.wait_for(lambda line: line == "ready", "ready")
     finally:
         codes = [demo.stop() for demo in both]
     assert codes == [0, 0]

@@ -1,7 +1,6 @@
 """`mailkeep demo`: a site in a temporary folder that anybody can try at once.
 
-Known limit: a program that takes one of the usual ports between the look and the server's start
-ends the demonstration with the server's own error; a second try takes another port.
+Its ports are listened on before the site is made: nobody can take them in between.
 """
 
 import secrets
@@ -11,7 +10,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
@@ -29,8 +28,7 @@ from mailkeep.site import Service, Site, read_site
 from mailkeep.values import Secret
 
 _HOST = "127.0.0.1"
-_POP3S_PORT = 9950
-_POP3_PORT = 1110
+_PORTS = {Service.POP3S: 9950, Service.POP3: 1110}
 """Taken when they are free, so that a pasted line works again after a restart."""
 
 _DOMAIN = "example.org"
@@ -54,15 +52,21 @@ class _Login:
 
 def demo() -> None:
     """Try Mailkeep: serve two accounts with real-looking mail from a temporary folder."""
+    from mailkeep.server import Inherited
+
     signal.signal(signal.SIGTERM, _end)  # until the server takes it over
-    with _temporary_folder() as folder:
-        wanted = ((Service.POP3S, _POP3S_PORT), (Service.POP3, _POP3_PORT))
-        listeners = [(service, f"{_HOST}:{_free_port(port)}") for service, port in wanted]
+    with _temporary_folder() as folder, ExitStack() as held:
+        sockets = {name: held.enter_context(_listening(port)) for name, port in _PORTS.items()}
+        listeners = [(name, f"{_HOST}:{one.getsockname()[1]}") for name, one in sockets.items()]
         text = f'default_domain = "{_DOMAIN}"\n' + settings_text("localhost", listeners)
         make_site(folder, text)
         site = read_site(folder)
         logins = [_add_login(site, name, count) for name, count in _ACCOUNTS.items()]
-        run_server(site, lambda listening: _show(folder / "tls" / "ca.pem", logins, listening))
+        run_server(
+            site,
+            lambda listening: _show(folder / "tls" / "ca.pem", logins, listening),
+            inherited=[Inherited(name.value, one) for name, one in sockets.items()],
+        )
 
 
 def _end(_number: int, _frame: object) -> NoReturn:
@@ -79,15 +83,12 @@ def _temporary_folder() -> Iterator[Path]:
         say(f"removed {folder}")
 
 
-def _free_port(wanted: int) -> int:
-    """Return a port if nobody has it, else 0 for any."""
-    with socket.socket() as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((_HOST, wanted))
-        except OSError:
-            return 0
-    return wanted
+def _listening(wanted: int) -> socket.socket:
+    """Return a socket that listens on a port, or on any if somebody has that one."""
+    try:
+        return socket.create_server((_HOST, wanted))
+    except OSError:
+        return socket.create_server((_HOST, 0))
 
 
 def _add_login(site: Site, name: str, count: int | None) -> _Login:

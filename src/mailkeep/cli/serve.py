@@ -1,6 +1,7 @@
 """`mailkeep serve`: run the server in the foreground."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -8,6 +9,9 @@ from mailkeep.cli.failure import CommandFailed, ExitCode
 from mailkeep.cli.site_option import open_site
 from mailkeep.cli.talk import say
 from mailkeep.site import Endpoint, Service, Site
+
+if TYPE_CHECKING:
+    from mailkeep.server import Inherited
 
 Listening = Sequence[tuple[Service, Endpoint]]
 
@@ -17,12 +21,18 @@ def serve(context: typer.Context) -> None:
     run_server(open_site(context))
 
 
-def run_server(site: Site, on_ready: Callable[[Listening], None] = lambda _: None) -> None:
+def run_server(
+    site: Site,
+    on_ready: Callable[[Listening], None] = lambda _: None,
+    *,
+    inherited: "Sequence[Inherited]" = (),
+) -> None:
     """Serve a site, and say on standard error where when it really listens.
 
     Args:
         site: whose mail.
         on_ready: told where too, just before the line `ready`.
+        inherited: sockets that the caller opened, beside those from systemd.
 
     Raises:
         CommandFailed: it cannot begin: a port, the certificate.
@@ -39,6 +49,6 @@ def run_server(site: Site, on_ready: Callable[[Listening], None] = lambda _: Non
         say("ready")
 
     try:
-        serve_site(site, announce)
+        serve_site(site, announce, inherited)
     except (CannotListen, CertificateProblem) as failure:
         raise CommandFailed(str(failure), hint=failure.hint, code=ExitCode.WRONG) from failure

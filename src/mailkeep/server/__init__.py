@@ -7,12 +7,13 @@ from mailkeep.server.listener import Listener
 from mailkeep.server.meeting import Meeting
 from mailkeep.server.running import OnReady, RunningSite
 from mailkeep.server.server import Server
-from mailkeep.server.sockets import CannotListen, inherit_sockets, open_listeners
+from mailkeep.server.sockets import CannotListen, Inherited, inherit_sockets, open_listeners
 
 __all__ = [
     "CannotListen",
     "Gate",
     "Holders",
+    "Inherited",
     "Listener",
     "Meeting",
     "OnReady",

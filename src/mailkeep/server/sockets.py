@@ -31,7 +31,7 @@ class CannotListen(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Inherited:
-    """A socket that was open when the process started."""
+    """A socket that is open already: from systemd, or by whoever starts the server."""
 
     service: str
     socket: socket.socket
