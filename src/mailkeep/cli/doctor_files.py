@@ -42,7 +42,8 @@ def check_accounts(site: Site) -> Iterator[Finding]:
     except DatabaseUnavailable as failure:
         yield wrong("database", str(failure), failure.hint)
         return
-    yield ok("database", f"{site.database}: {len(accounts)} accounts")
+    counted = "1 account" if len(accounts) == 1 else f"{len(accounts)} accounts"
+    yield ok("database", f"{site.database}: {counted}")
     if not accounts:
         yield note("accounts", "nobody can log in", "mailkeep account add NAME")
     trouble = [finding for account in accounts for finding in _check_maildrop(site, account)]
