@@ -16,12 +16,12 @@ from mailkeep.accounts.check import PasswordChecker, decide_login
 from mailkeep.accounts.credentials import Credential
 from mailkeep.accounts.directory import AccountDirectory
 from mailkeep.accounts.hashing import HashingPool
-from mailkeep.accounts.memory import REMEMBERED_S
 from mailkeep.database import DatabaseUnavailable
 from mailkeep.database.engine import Database
 from mailkeep.values import AccountId, Address, Secret
 
 HERE = "mail.example.com"
+REMEMBERED_S = 300.0
 RIGHT = "correct horse \u00e9"
 CHEAP = "$argon2id$v=19$m=8,t=1,p=1"
 
@@ -50,6 +50,7 @@ class Desk:
             self.passwords,
             self.pool,
             default_domain=HERE,
+            remembered_s=REMEMBERED_S,
             monotonic_s=lambda: self.now_s,
         )
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from mailkeep.accounts.credentials import Credential, Credentials
 from mailkeep.accounts.hashing import HashingPool, QueueFull
-from mailkeep.accounts.memory import REMEMBERED_S, PasswordMemory
+from mailkeep.accounts.memory import PasswordMemory
 from mailkeep.accounts.passwords import HashUnusable, Passwords
 from mailkeep.accounts.seam import Account, AccountState, CheckUnavailable, LoginRefused, Refusal
 from mailkeep.database import DatabaseUnavailable
@@ -50,7 +50,7 @@ class PasswordChecker:
         pool: HashingPool,
         *,
         default_domain: str,
-        remembered_s: float = REMEMBERED_S,
+        remembered_s: float,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin with nothing remembered.

@@ -10,10 +10,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-WAITING_LIMIT = 200
-"""Logins that wait for a core: at 20 to 40 ms each that is 4 to 8 s of work for one, and a client
-waits longer than that for its answer. The next one is told to come again."""
-
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
 
@@ -32,9 +28,14 @@ def hashing_threads() -> int:
 
 
 class HashingPool:
-    """Runs hashes. Its count belongs to the loop's thread."""
+    """Runs hashes. Its count belongs to the loop's thread.
 
-    def __init__(self, *, threads: int, waiting_limit: int = WAITING_LIMIT) -> None:
+    Args:
+        threads: hashes that run at a time.
+        waiting_limit: hashes that may wait for one of them.
+    """
+
+    def __init__(self, *, threads: int, waiting_limit: int) -> None:
         self._limit = threads + waiting_limit
         self._inside = 0
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="hashing")

@@ -13,9 +13,6 @@ from collections.abc import Callable
 from mailkeep.accounts.credentials import Credential
 from mailkeep.values import AccountId, Secret
 
-REMEMBERED_S = 300.0
-"""A mail program asks every one to five minutes; who reads the process's memory gains little."""
-
 REMEMBERED_LIMIT = 50_000
 """Accounts; about 300 octets each, 15 MB. Beyond it the one unused for longest pays argon2."""
 
@@ -27,7 +24,7 @@ class PasswordMemory:
         self,
         monotonic_s: Callable[[], float],
         *,
-        lifetime_s: float = REMEMBERED_S,
+        lifetime_s: float,
         limit: int = REMEMBERED_LIMIT,
     ) -> None:
         self._monotonic_s = monotonic_s
