@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailkeep.values import Index, MessageNumber, index_of, is_uidl, number_of, parse_uidl
+from mailkeep.values import Index, MessageNumber, index_of, is_uidl, number_of
 
 
 def test_message_numbers_count_from_one() -> None:
@@ -18,7 +18,6 @@ def test_message_numbers_count_from_one() -> None:
 def test_a_unique_id_is_taken_as_it_is(uidl: bytes) -> None:
     """RFC 1939 section 7: one to 70 characters in the range 0x21 to 0x7E."""
     assert is_uidl(uidl)
-    assert parse_uidl(uidl) == uidl
 
 
 @pytest.mark.parametrize(
@@ -27,8 +26,6 @@ def test_a_unique_id_is_taken_as_it_is(uidl: bytes) -> None:
 def test_what_is_no_unique_id_is_refused(octets: bytes) -> None:
     """RFC 1939 section 7."""
     assert not is_uidl(octets)
-    with pytest.raises(ValueError, match="RFC 1939"):
-        parse_uidl(octets)
 
 
 @given(st.binary(max_size=80))

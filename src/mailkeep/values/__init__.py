@@ -4,7 +4,7 @@ from mailkeep.values.address import Address, InvalidAddress
 from mailkeep.values.numbers import AccountId, Index, MessageNumber, Octets, index_of, number_of
 from mailkeep.values.prepared import NotPrepared, prepare_name, prepare_password
 from mailkeep.values.secret import Secret
-from mailkeep.values.uidl import UIDL_LIMIT_OCTETS, Uidl, is_uidl, parse_uidl
+from mailkeep.values.uidl import UIDL_LIMIT_OCTETS, Uidl, is_uidl
 
 __all__ = [
     "UIDL_LIMIT_OCTETS",
@@ -20,7 +20,6 @@ __all__ = [
     "index_of",
     "is_uidl",
     "number_of",
-    "parse_uidl",
     "prepare_name",
     "prepare_password",
 ]

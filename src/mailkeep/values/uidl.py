@@ -13,14 +13,3 @@ _UIDL = re.compile(rb"[\x21-\x7e]{1,%d}" % UIDL_LIMIT_OCTETS)
 def is_uidl(octets: bytes) -> bool:
     """Tell whether `octets` may go over the wire as a unique-id."""
     return _UIDL.fullmatch(octets) is not None
-
-
-def parse_uidl(octets: bytes) -> Uidl:
-    """Return `octets` as a unique-id.
-
-    Raises:
-        ValueError: they are none by RFC 1939 section 7.
-    """
-    if not is_uidl(octets):
-        raise ValueError(f"not a unique-id by RFC 1939 section 7: {octets!r}")
-    return Uidl(octets)
