@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from tests.harness.programs import find_program
 from tests.tls.peer import MemoryClient, carry
 from tests.tls.test_description import GOOD, START
@@ -103,6 +104,9 @@ def test_fields(folder: Path, now: datetime) -> None:
     assert [purpose.dotted_string for purpose in usage] == ["1.3.6.1.5.5.7.3.1"]
     assert server.serial_number.bit_length() > 100
     assert server.serial_number != authority.serial_number
+    key = certificate(folder / "server.pem").public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    assert key.curve.name == "secp256r1"
 
 
 def test_the_keys_are_for_the_sites_user_alone(folder: Path) -> None:

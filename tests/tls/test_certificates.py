@@ -130,7 +130,7 @@ def test_half_a_pair_is_not_loaded_and_the_whole_is(
     shutil.copy(rsa_folder / "server.pem", own_folder / "server.pem")
     loaded = certificates.reload_if_changed()
     assert loaded is not None
-    assert loaded.key_type == "RSA 2048"
+    assert loaded.names == ("mail.example.com",)
 
 
 def test_files_that_cannot_be_used_at_the_start_are_an_error(
@@ -172,7 +172,7 @@ def test_a_link_that_points_elsewhere_is_a_change(
         (links / "new").symlink_to(rsa_folder / name)
         (links / "new").replace(links / name)
     assert certificates.reload_if_changed() is not None
-    assert certificates.description.key_type == "RSA 2048"
+    assert certificates.description.names == ("mail.example.com",)
 
 
 def test_the_same_time_and_size_in_another_file_is_a_change(

@@ -12,10 +12,8 @@ from mailkeep.tls.description import CertificateDescription, describe, judge_cer
 START = datetime(2026, 1, 1, tzinfo=UTC)
 GOOD = CertificateDescription(
     names=("mail.example.com", "*.example.org", "127.0.0.1"),
-    issuer="CN=Somebody",
     not_before=START,
     not_after=START + timedelta(days=100),
-    key_type="ECDSA secp256r1",
     is_chain_in_order=True,
     is_chain_missing=False,
 )
@@ -35,11 +33,9 @@ def texts(
 
 
 def test_a_certificate_of_our_own(folder: Path, now: datetime) -> None:
-    """Every field of it, as `doctor` shows them."""
+    """Every field of it, as `doctor` and the renewal read them."""
     own = describe(folder / "server.pem")
     assert own.names == ("mail.example.com", "localhost", "127.0.0.1", "::1")
-    assert own.issuer == "CN=Mailkeep authority of mail.example.com"
-    assert own.key_type == "ECDSA secp256r1"
     assert own.days_left(now) == 365
     assert own.not_after.tzinfo is UTC
     assert own.is_chain_in_order

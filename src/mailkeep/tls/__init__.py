@@ -1,7 +1,7 @@
 """TLS: the driver of a connection, contexts, certificates, the site's own authority.
 
 A connection needs the names below and nothing heavy. What reads certificates (`certificates`,
-`description`, `authority`) imports `cryptography` and is named by `app` alone, where it is needed.
+`description`, `authority`) imports `cryptography` and is named by those who need it, not here.
 """
 
 from mailkeep.tls.channel import TlsChannel

@@ -114,16 +114,6 @@ class TlsChannel:
         return isinstance(self._state, Session) and self._state.peer_closed
 
     @property
-    def version(self) -> str | None:
-        """The version agreed on, for the log: `TLSv1.3`."""
-        return self._state.version if isinstance(self._state, Session) else None
-
-    @property
-    def cipher(self) -> str | None:
-        """The cipher suite agreed on, for the log."""
-        return self._state.cipher if isinstance(self._state, Session) else None
-
-    @property
     def server_name(self) -> str | None:
         """The host name that the client called, for the log; any name gets the one certificate."""
         return self._server_name

@@ -10,7 +10,6 @@ from itertools import pairwise
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from mailkeep.tls.errors import CertificateProblem
@@ -24,11 +23,8 @@ class CertificateDescription:
 
     names: tuple[str, ...]
     """The DNS names and addresses it is for (its subject alternative names)."""
-    issuer: str
     not_before: datetime
     not_after: datetime
-    key_type: str
-    """`ECDSA secp256r1`, `RSA 2048`."""
     is_chain_in_order: bool
     """Each certificate of the file is issued by the next."""
     is_chain_missing: bool
@@ -71,10 +67,8 @@ def describe(path: Path) -> CertificateDescription:
     try:
         return CertificateDescription(
             names=_names(leaf),
-            issuer=leaf.issuer.rfc4514_string(),
             not_before=leaf.not_valid_before_utc,
             not_after=leaf.not_valid_after_utc,
-            key_type=_key_type(leaf),
             is_chain_in_order=_is_in_order(chain),
             is_chain_missing=len(chain) == 1 and _names_its_issuers_place(leaf),
         )
@@ -133,20 +127,6 @@ def _names(leaf: x509.Certificate) -> tuple[str, ...]:
         return ()
     addresses = (str(address) for address in names.get_values_for_type(x509.IPAddress))
     return (*names.get_values_for_type(x509.DNSName), *addresses)
-
-
-def _key_type(leaf: x509.Certificate) -> str:
-    match leaf.public_key():
-        case ec.EllipticCurvePublicKey() as key:
-            return f"ECDSA {key.curve.name}"
-        case rsa.RSAPublicKey() as key:
-            return f"RSA {key.key_size}"
-        case ed25519.Ed25519PublicKey():
-            return "Ed25519"
-        case ed448.Ed448PublicKey():
-            return "Ed448"
-        case _:
-            return "other"
 
 
 def _is_in_order(chain: list[x509.Certificate]) -> bool:

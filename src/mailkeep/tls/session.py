@@ -84,17 +84,6 @@ class Session:
             # once ours is in the output.
             return
 
-    @property
-    def version(self) -> str | None:
-        """`TLSv1.3`, for the log."""
-        return self._tls.version()
-
-    @property
-    def cipher(self) -> str | None:
-        """The suite's OpenSSL name, for the log."""
-        cipher = self._tls.cipher()
-        return cipher[0] if cipher else None
-
     def _advance(self, plaintext: list[bytes]) -> None:
         """Do what can be done with the octets that are there."""
         try:
