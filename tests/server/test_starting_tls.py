@@ -9,8 +9,7 @@ from tests.server.talking import Talk, settle
 from tests.tls.peer import MemoryClient, hello_of
 
 from mailkeep.events import EventType
-from mailkeep.pop3 import Security
-from mailkeep.server import replies
+from mailkeep.pop3 import BEHIND_STLS, Security
 
 PLAIN = [Security.STLS_FIRST, Security.CLEARTEXT_ALLOWED]
 BEGIN = b"+OK begin TLS\r\n"
@@ -95,7 +94,7 @@ async def test_segments_that_arrived_behind_stls_are_never_interpreted(
             for _ in range(turns):
                 await asyncio.sleep(0)
             talk.transport.send(b"USER alice\r\nPASS %b\r\n" % PASSWORD)
-            refused += (await talk.say()).endswith(replies.BEHIND_STLS.wire())
+            refused += (await talk.say()).endswith(BEHIND_STLS.wire())
             talk.transport.finish()
             await settle()
             assert talk.is_closed()

@@ -10,13 +10,11 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from mailkeep.cli.findings import Finding, note, ok, wrong
+from mailkeep.pop3 import REPLY_LIMIT_OCTETS
 from mailkeep.site import Endpoint, Listen, Service, Site
 
 _ANSWER_WITHIN_S = 5.0
 """On the same machine; a server that takes longer is in trouble."""
-
-_GREETING_LIMIT_OCTETS = 512
-"""RFC 1939 section 3: a response is at most 512 octets long."""
 
 
 class _NoPop3(Exception):
@@ -101,7 +99,7 @@ def _certificate_shown(connection: socket.socket, service: Service) -> bytes | N
 
 def _expect_ok(connection: socket.socket) -> None:
     line = b""
-    while not line.endswith(b"\n") and len(line) < _GREETING_LIMIT_OCTETS:
+    while not line.endswith(b"\n") and len(line) < REPLY_LIMIT_OCTETS:
         octet = connection.recv(1)  # not one more: what follows may be TLS
         if not octet:
             break

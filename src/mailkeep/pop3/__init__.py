@@ -3,8 +3,17 @@
 from mailkeep.pop3 import commands
 from mailkeep.pop3.commands import Command
 from mailkeep.pop3.dots import DotStuffer
-from mailkeep.pop3.replies import TERMINATOR, Err, Ok, OkLines, Reply, ResponseCode
+from mailkeep.pop3.replies import (
+    REPLY_LIMIT_OCTETS,
+    TERMINATOR,
+    Err,
+    Ok,
+    OkLines,
+    Reply,
+    ResponseCode,
+)
 from mailkeep.pop3.server_side import (
+    BEHIND_STLS,
     HangUp,
     LocalProtocolError,
     NeedData,
@@ -15,6 +24,8 @@ from mailkeep.pop3.server_side import (
 from mailkeep.pop3.states import Phase, Security
 
 __all__ = [
+    "BEHIND_STLS",
+    "REPLY_LIMIT_OCTETS",
     "TERMINATOR",
     "Command",
     "DotStuffer",

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 REPLY_LIMIT_OCTETS = 512
+"""RFC 1939 section 3, the line's end included."""
+
 TERMINATOR = b".\r\n"
 
 

@@ -35,7 +35,7 @@ SASL_LIMIT_OCTETS = 12_288
 """RFC 5034 section 4 exempts AUTH; OAuth tokens of several KiB are met in practice."""
 
 _LINE_TOO_LONG = Err(b"line too long")
-_BEHIND_STLS = Err(b"nothing may be sent behind STLS before its answer")
+BEHIND_STLS = Err(b"nothing may be sent behind STLS before its answer")
 _WRONG_STATE = Err(b"not in this state")
 _STLS_FIRST = Err(b"STLS first")
 _OBSOLETE = Err(b"not offered")
@@ -181,7 +181,7 @@ class ServerSide:
         if type(command) not in LEGAL[self._phase][self.security]:
             return self._count_bad(self._why_not())
         if isinstance(command, commands.Stls) and self._lines:
-            return self._close_with(_BEHIND_STLS)
+            return self._close_with(BEHIND_STLS)
         self._bad_in_a_row = 0
         self._pending = type(command)
         return command

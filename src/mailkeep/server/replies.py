@@ -1,4 +1,6 @@
-"""Every answer that the server gives, in one table; nowhere else does a reply get its words.
+"""The answers to legal commands, in one table.
+
+Lines that are none are answered by `pop3`; a first line with a number stands where it is sent.
 
 Which error gets which answer: LoginRefused, CheckUnavailable (before login); MaildropBusy,
 MaildropUnavailable (where the two programs meet); MessageGone, MessageUnreadable (after login).
@@ -20,7 +22,6 @@ MECHANISMS = b"mechanisms"
 
 LOGIN_REFUSED = Err(b"login refused", ResponseCode.AUTH)
 CHECK_UNAVAILABLE = Err(b"cannot check the login now, try again later", ResponseCode.SYS_TEMP)
-BEHIND_STLS = Err(b"nothing may be sent behind STLS before its answer")
 UNKNOWN_MECHANISM = Err(b"unknown mechanism")
 EXCHANGE_FAILED = Err(b"that answer breaks the mechanism's rules")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from mailkeep.accounts import Account, CheckUnavailable, LoginRefused, PasswordCheck
 from mailkeep.events import EventSink, EventType
-from mailkeep.pop3 import LocalProtocolError, OkLines, commands
+from mailkeep.pop3 import BEHIND_STLS, LocalProtocolError, OkLines, commands
 from mailkeep.sasl import MechanismFactory, PasswordCredentials, SaslFailed
 from mailkeep.server import replies
 from mailkeep.server.dialogue import ClosedByUs, Dialogue
@@ -111,8 +111,8 @@ class _Program:
     def _begin_tls(self) -> StlsGranted:
         """Grant STLS, unless something came behind it that nobody has read yet."""
         if self._dialogue.wire.has_arrived:
-            self._dialogue.answer(replies.BEHIND_STLS)
-            raise ClosedByUs(replies.BEHIND_STLS.text.decode())
+            self._dialogue.answer(BEHIND_STLS)
+            raise ClosedByUs(BEHIND_STLS.text.decode())
         self._dialogue.answer(replies.BEGIN_TLS)
         return StlsGranted()
 
