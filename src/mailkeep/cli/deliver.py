@@ -2,10 +2,9 @@
 
 It runs once a mail, so it must know neither typer nor the database's engine nor `app`, which
 imports everything: it picks the account lookup and the delivery itself. `entry` calls it before
-any of them is imported. The exit code is what an MTA acts on: Postfix sends
-mail back to its sender on every code of sysexits(3) but 71 and 75, EX_CANTCREAT (73) and EX_IOERR
-(74) included (its `global/sys_exits.c`), so whatever may pass by itself or can be mended here is a
-75.
+any of them is imported. The exit code is what an MTA acts on: Postfix sends mail back to its sender
+on every code of sysexits(3) but 71 and 75, EX_CANTCREAT (73) and EX_IOERR (74) included (its
+`global/sys_exits.c`), so whatever may pass by itself or can be mended here is a 75.
 
 Known limit: of several files those before a failed one stay delivered; it says how many.
 """
@@ -20,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from mailkeep.accounts.lookup import find_account
+from mailkeep.cli.site_option import maildrop_of
 from mailkeep.cli.talk import error, say
 from mailkeep.database import DatabaseUnavailable
-from mailkeep.maildrop.maildir import MaildirPaths, deliver
+from mailkeep.maildrop.maildir import deliver
 from mailkeep.site import SiteError, find_site, read_site
 from mailkeep.values import InvalidAddress
 
@@ -165,5 +165,4 @@ def deliver_message(site: "Site", address: "Address", source: BinaryIO) -> None:
     Raises:
         OSError: it could not be stored, and is not there.
     """
-    maildir = MaildirPaths(site.folder, site.settings.maildrops.path).of(address)
-    deliver(maildir, source, site.settings.hostname)
+    deliver(maildrop_of(site, address), source, site.settings.hostname)

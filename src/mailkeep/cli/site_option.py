@@ -1,11 +1,12 @@
-"""Which site a command is about: `--site`, the environment, the current folder, the default."""
+"""Which site a command is about: `--site`, the environment, the current folder, the default.
+
+Nothing heavy is imported before it is needed, because `deliver` asks here too.
+"""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import typer
 
 from mailkeep.cli.failure import CommandFailed, ExitCode
 from mailkeep.site import Site, find_site, read_site
@@ -13,6 +14,8 @@ from mailkeep.values import Address, InvalidAddress
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+
+    import typer
 
     from mailkeep.accounts.directory import AccountDirectory
 
@@ -32,13 +35,13 @@ class SiteOption:
         return find_site(self.said, environment=os.environ, here=Path.cwd())
 
 
-def site_option(context: typer.Context) -> SiteOption:
+def site_option(context: "typer.Context") -> SiteOption:
     """Return what stood before the command that runs in `context`."""
     option = context.find_object(SiteOption)
     return option if option is not None else SiteOption(None)
 
 
-def open_site(context: typer.Context) -> Site:
+def open_site(context: "typer.Context") -> Site:
     """Return the site that a command is about.
 
     Raises:
