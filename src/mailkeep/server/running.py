@@ -12,7 +12,7 @@ from mailkeep.server.certificate import SiteCertificate
 from mailkeep.server.listener import Listener
 from mailkeep.server.meeting import Meeting
 from mailkeep.server.server import Server
-from mailkeep.site import Endpoint, Service, Site, SiteError, read_site
+from mailkeep.site import Endpoint, Service, Settings, Site, SiteError, read_site
 from mailkeep.tls import CertificateProblem
 
 LOOK_EVERY_S = 10.0
@@ -20,6 +20,8 @@ LOOK_EVERY_S = 10.0
 
 RENEW_EVERY_S = 3600.0
 """How often the site's own certificate is asked whether it is due: it has months."""
+
+RESTART_HINT = "restart to change ports, default_domain, maildrops or the limits of passwords"
 
 OnReady = Callable[[Sequence[tuple[Service, Endpoint]]], None]
 
@@ -42,6 +44,7 @@ class RunningSite:
         self._certificate = certificate
         self._sink = sink
         self._server = Server(listeners, meeting, sink)
+        self._fixed = _fixed(site.settings)
 
     async def run(self, on_ready: OnReady) -> None:
         """Serve until SIGTERM or SIGINT; SIGHUP reloads certificate and settings.
@@ -83,11 +86,17 @@ class RunningSite:
         limits = site.settings.limits
         gate = replace(self._meeting.gate, credentials_s=limits.credentials_s)
         self._meeting = replace(self._meeting, gate=gate, limits=limits)
-        is_all = self._server.reload(self._meeting, site.settings.listen)
+        has_its_ports = self._server.reload(self._meeting, site.settings.listen)
+        is_all = has_its_ports and _fixed(site.settings) == self._fixed
         self._site = site
-        self._sink.emit(
-            EventType.SETTINGS_LOADED, hint=None if is_all else "restart to open or close ports"
-        )
+        self._sink.emit(EventType.SETTINGS_LOADED, hint=None if is_all else RESTART_HINT)
+
+
+def _fixed(settings: Settings) -> tuple[object, ...]:
+    """Return what is in force from start to end: accounts and maildrops are opened with it."""
+    limits = settings.limits
+    passwords = limits.password_checks_waiting, limits.password_memory_s
+    return settings.default_domain, settings.maildrops, passwords
 
 
 async def _repeat(work: Callable[[], None], every_s: float) -> None:
