@@ -109,7 +109,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     connections: Count = 10_000
     """At a time. An idle session costs up to 48 KiB, so this many stay under 500 MiB; the server
-    also keeps it under the process's limit of descriptors."""
+    also keeps it under half of the process's limit of descriptors."""
     tls_handshake_s: Seconds = 10
     """Two round trips and a signature; ten seconds carry them over a satellite link with losses."""
     credentials_s: Seconds = 60
