@@ -69,7 +69,11 @@ def open_accounts(site: Site, *, create: bool = False) -> Iterator[AccountDirect
 
 
 def open_store(site: Site) -> MaildirStore:
-    """Return the maildrops of a site."""
+    """Return the maildrops of a site, for as long as the process lives.
+
+    Raises:
+        OSError: the site's file of leases cannot be opened.
+    """
     return MaildirStore(
         MaildirPaths(site.folder, site.settings.maildrops.path),
         Leases(site.run / "leases"),
@@ -88,7 +92,7 @@ def serve(site: Site, on_ready: OnReady, inherited: Sequence[Inherited] = ()) ->
         inherited: sockets that the caller opened, beside those from systemd.
 
     Raises:
-        CannotListen, CertificateProblem, DatabaseUnavailable: it cannot begin.
+        CannotListen, CertificateProblem, DatabaseUnavailable, OSError: it cannot begin.
     """
     sink = LogSink()
     listeners = open_listeners(site.settings.listen, [*inherit_sockets(os.environ), *inherited])

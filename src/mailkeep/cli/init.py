@@ -121,6 +121,7 @@ def make_site(folder: Path, text: str) -> None:
         SettingsError: the settings cannot be used; nothing was made.
         WrongUser: the folder is there and is another user's.
         DatabaseUnavailable: the database cannot be made.
+        OSError: the settings cannot be written.
     """
     from mailkeep.app import open_accounts
     from mailkeep.tls import CertificateProblem

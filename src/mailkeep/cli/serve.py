@@ -37,6 +37,7 @@ def run_server(
     Raises:
         CommandFailed: it cannot begin: a port, the certificate.
         DatabaseUnavailable: it cannot begin: the accounts.
+        OSError: it cannot begin: the leases.
     """
     from mailkeep.app import serve as serve_site
     from mailkeep.server import CannotListen

@@ -33,6 +33,9 @@ class Leases:
 
     Args:
         path: the site's file of leases, made if it is not there; its content is always empty.
+
+    Raises:
+        OSError: it cannot be made or opened.
     """
 
     def __init__(self, path: Path) -> None:

@@ -23,6 +23,9 @@ class TopCut:
 
     Args:
         body_lines: how many lines of the body, from 0.
+
+    Raises:
+        ValueError: it is less than 0.
     """
 
     __slots__ = ("_last_octets", "_lines_left", "_part")

@@ -31,7 +31,7 @@ class MaildirStore:
 
     Args:
         paths: which address has which Maildir.
-        leases: of this process; the caller closes them after the last session.
+        leases: of this process.
         index: the folder for remembered sizes, made when it is needed.
         opening: where maildrops are opened, which may take long.
         files: where messages are read and removed.
