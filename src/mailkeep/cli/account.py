@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailkeep.accounts import Account, AccountExists, UnknownAccount
+from mailkeep.cli.arguments import AddressArgument, JsonOption
 from mailkeep.cli.failure import CommandFailed, ExitCode
 from mailkeep.cli.site_option import maildrop_of, open_accounts, open_site, read_address
 from mailkeep.cli.talk import say, show_json, show_table
@@ -20,14 +21,10 @@ if TYPE_CHECKING:
 
 commands = typer.Typer(help="Add, show, change and remove accounts.")
 
-AddressArgument = Annotated[
-    str, typer.Argument(metavar="ADDRESS", help="alice, or alice@example.com.")
-]
 PasswordOption = Annotated[
     bool,
     typer.Option("--password-stdin", help="Read the password from standard input, one line."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _PASSWORD_LIMIT_OCTETS = 8192
 """More than any password has after it was prepared (1024 characters)."""

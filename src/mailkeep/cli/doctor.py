@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import typer
 
-from mailkeep.cli.account import JsonOption
+from mailkeep.cli.arguments import JsonOption
 from mailkeep.cli.failure import CommandFailed
 from mailkeep.cli.findings import Finding, Level, ok, wrong
 from mailkeep.cli.site_option import site_option

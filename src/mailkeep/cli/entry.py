@@ -9,12 +9,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from mailkeep.cli.failure import ExitCode
 from mailkeep.cli.talk import error
 
 TRACE_VARIABLE = "MAILKEEP_TRACE"
 """Set to anything, it lets the trace of an internal error through."""
 
-EXIT_INTERNAL = 2
 EXIT_TRY_AGAIN = 75
 """EX_TEMPFAIL of sysexits(3): the MTA keeps the mail and tries again."""
 EXIT_INTERRUPTED = 130
@@ -36,7 +36,7 @@ def run(arguments: Sequence[str]) -> int:
     """
     delivery = _find_delivery(arguments)
     if delivery is None:
-        return _guarded(lambda: _run_command(arguments), failed=EXIT_INTERNAL)
+        return _guarded(lambda: _run_command(arguments), failed=ExitCode.WRONG)
     site, rest = delivery
     return _guarded(lambda: _run_delivery(site, rest), failed=EXIT_TRY_AGAIN)
 
@@ -82,7 +82,7 @@ def _guarded(command: Callable[[], int], *, failed: int) -> int:
     try:
         return command()
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED if failed == EXIT_INTERNAL else failed
+        return EXIT_INTERRUPTED if failed == ExitCode.WRONG else failed
     except Exception as failure:  # noqa: BLE001  # the top: no trace reaches a user or an MTA
         return _apologise(failure, failed)
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from mailkeep.cli.account import AddressArgument, JsonOption
+from mailkeep.cli.arguments import AddressArgument, JsonOption
 from mailkeep.cli.failure import CommandFailed
 from mailkeep.cli.site_option import open_accounts, open_site, read_address
 from mailkeep.cli.talk import show_json, show_table
