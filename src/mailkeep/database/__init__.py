@@ -4,6 +4,6 @@
 those who open a database and not here.
 """
 
-from mailkeep.database.errors import DatabaseTooNew, DatabaseUnavailable, unavailable
+from mailkeep.database.errors import DatabaseTooNew, DatabaseUnavailable
 
-__all__ = ["DatabaseTooNew", "DatabaseUnavailable", "unavailable"]
+__all__ = ["DatabaseTooNew", "DatabaseUnavailable"]

@@ -24,8 +24,14 @@ from mailkeep.pop3.commands import (
 )
 from mailkeep.pop3.lines import LineBuffer, LineTooLong
 from mailkeep.pop3.replies import Err, Reply
-from mailkeep.pop3.states import LEGAL, CommandKind, Phase, Security, phase_after
-from mailkeep.pop3.states import phase_after_refusal as after_refusal
+from mailkeep.pop3.states import (
+    LEGAL,
+    CommandKind,
+    Phase,
+    Security,
+    phase_after,
+    phase_after_refusal,
+)
 from mailkeep.values import Secret
 
 COMMAND_LIMIT_OCTETS = 1024
@@ -174,7 +180,7 @@ class ServerSide:
             self._phase = Phase.CLOSED
             return HangUp()
         except ObsoleteCommand:
-            self._phase = after_refusal(self._phase)
+            self._phase = phase_after_refusal(self._phase)
             return Refused(_OBSOLETE, close=False)
         except BadCommand as bad:
             return self._count_bad(Err(str(bad).encode()))
@@ -188,7 +194,7 @@ class ServerSide:
 
     def _read_response(self, line: bytes) -> Event:
         if line == b"*":
-            self._phase = after_refusal(self._phase)
+            self._phase = phase_after_refusal(self._phase)
             return Refused(_CANCELLED, close=False)
         try:
             event = SaslResponse(decode_base64(line))
@@ -205,7 +211,7 @@ class ServerSide:
         logged_in = self._phase is Phase.TRANSACTION
         if self._bad_in_a_row == (self._bad_after if logged_in else self._bad_before):
             return self._close_with(reply)
-        self._phase = after_refusal(self._phase)
+        self._phase = phase_after_refusal(self._phase)
         return Refused(reply, close=False)
 
     def _close_with(self, reply: Err) -> Refused:

@@ -28,6 +28,7 @@ BACKLOG = 1024
 """Handshakes that the kernel keeps for us; it cuts this to net.core.somaxconn."""
 
 KEEPALIVE_PROBES = 3
+"""Without an answer, then the peer is gone: one or two may be lost on the way."""
 
 RESERVED_DESCRIPTORS = 128
 """Listeners, database, index files, locks, the log, and what libraries open."""
@@ -229,9 +230,8 @@ def raise_descriptor_limit() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(
-            OSError, ValueError
-        ):  # a sandbox may forbid it; the soft limit stands then
+        # A sandbox may forbid it; the soft limit stands then.
+        with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft

@@ -25,12 +25,7 @@ class Server:
         self._meeting = meeting
         self._sink = sink
         self._sessions: set[asyncio.Task[None]] = set()
-        self._door = Door(
-            listeners,
-            meeting.limits,
-            sink,
-            self._begin,
-        )
+        self._door = Door(listeners, meeting.limits, sink, self._begin)
 
     def start(self) -> None:
         """Begin to accept."""
