@@ -53,17 +53,11 @@ class Passwords(Protocol):
 class Argon2Passwords:
     """Argon2id (RFC 9106); see `Passwords`."""
 
-    def __init__(
-        self,
-        *,
-        time_cost: int = TIME_COST,
-        memory_kib: int = MEMORY_KIB,
-        parallelism: int = PARALLELISM,
-    ) -> None:
+    def __init__(self, *, time_cost: int = TIME_COST, memory_kib: int = MEMORY_KIB) -> None:
         self._hasher = PasswordHasher(
             time_cost=time_cost,
             memory_cost=memory_kib,
-            parallelism=parallelism,
+            parallelism=PARALLELISM,
             hash_len=_HASH_OCTETS,
             salt_len=_SALT_OCTETS,
         )

@@ -90,9 +90,6 @@ class Networks:
     def __len__(self) -> int:
         return len(self._networks)
 
-    def __str__(self) -> str:
-        return ", ".join(map(str, self._networks))
-
     def __repr__(self) -> str:
         return f"Networks({[str(network) for network in self._networks]})"
 
