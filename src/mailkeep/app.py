@@ -1,7 +1,8 @@
 """The one place that picks implementations and puts the parts together.
 
 What the commands of `cli` need of a site they get here: its accounts, its maildrops, a running
-server. No other file names a concrete store, database, log or event loop.
+server. No other file picks a store, a database, a log or an event loop; but `deliver`, which must
+be quick, picks its own account lookup and delivery.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""SASL mechanisms without I/O (RFC 4422). Nonces and time are arguments."""
+"""SASL mechanisms without I/O (RFC 4422)."""
 
 from mailkeep.sasl.mechanism import (
     Challenge,

@@ -138,9 +138,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     password_checks_waiting: Count = 200
     """At 40 ms each the last one waits 8 s on one core, within a client's patience."""
     password_memory_s: Seconds = 300
-    """How long a right password is remembered: most programs look every five minutes or sooner."""
+    """How long a right password is remembered: most programs look every five minutes or sooner. 0
+    remembers none."""
     shutdown_s: Seconds = 30
-    """For a body or a commit under way at the end; systemd kills after 90 s."""
+    """For a body or a commit under way at the end; the shipped unit has systemd kill after 45 s."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
