@@ -53,11 +53,17 @@ class Passwords(Protocol):
 class Argon2Passwords:
     """Argon2id (RFC 9106); see `Passwords`."""
 
-    def __init__(self, *, time_cost: int = TIME_COST, memory_kib: int = MEMORY_KIB) -> None:
+    def __init__(
+        self,
+        *,
+        time_cost: int = TIME_COST,
+        memory_kib: int = MEMORY_KIB,
+        parallelism: int = PARALLELISM,
+    ) -> None:
         self._hasher = PasswordHasher(
             time_cost=time_cost,
             memory_cost=memory_kib,
-            parallelism=PARALLELISM,
+            parallelism=parallelism,
             hash_len=_HASH_OCTETS,
             salt_len=_SALT_OCTETS,
         )
