@@ -14,6 +14,7 @@ from mailkeep.message import TopCut, WireForm
 from mailkeep.values import AccountId, Address, Index, Octets, Uidl
 
 PIECE_OCTETS = 1 << 16
+"""So that a message of some hundred KiB goes out in several pieces, as from a disk."""
 
 
 class MemoryStore:

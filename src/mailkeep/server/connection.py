@@ -10,8 +10,9 @@ KiB of a stalled download are seen as progress.
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import cast
 
+from mailkeep.server.channel import PLAIN, Channel
 from mailkeep.server.stall import OutputWatch
 from mailkeep.server.wire import Disconnected
 from mailkeep.site import Endpoint, Limits
@@ -29,56 +30,6 @@ WATCH_EVERY_S = 5.0
 LINGER_S = 2.0
 """How long to listen on after a refusal: closing with unread octets makes the kernel send RST,
 and the client would never read why."""
-
-
-class Channel(Protocol):
-    """What stands between the wire and the protocol: nothing, or TLS."""
-
-    @property
-    def established(self) -> bool:
-        """Whether octets of the protocol may pass."""
-
-    @property
-    def peer_closed(self) -> bool:
-        """Whether the client said that it sends no more."""
-
-    def receive(self, octets: bytes) -> bytes:
-        """Turn what came over the wire into what the protocol reads."""
-
-    def output(self) -> bytes:
-        """Return what must go over the wire now."""
-
-    def send(self, plaintext: bytes) -> bytes:
-        """Turn what the protocol says into what goes over the wire."""
-
-    def close(self) -> bytes:
-        """Return the last octets for the wire."""
-
-
-class PlainChannel:
-    """Clear text: what comes is what is read."""
-
-    established = True
-    peer_closed = False
-
-    def receive(self, octets: bytes) -> bytes:
-        """Return the same octets."""
-        return octets
-
-    def output(self) -> bytes:
-        """Return nothing."""
-        return b""
-
-    def send(self, plaintext: bytes) -> bytes:
-        """Return the same octets."""
-        return plaintext
-
-    def close(self) -> bytes:
-        """Return nothing."""
-        return b""
-
-
-PLAIN = PlainChannel()
 
 
 class Connection(asyncio.Protocol):

@@ -28,6 +28,8 @@ STALE_AFTER_S = 36 * 3600
 """maildir(5): what was not touched in `tmp` for 36 hours belongs to a delivery that failed."""
 
 _CHUNK_OCTETS = 1 << 16
+"""What a pipe holds on Linux (pipe(7)): more would never come at once."""
+
 _NOT_IN_A_HOST = re.compile(rb"[^A-Za-z0-9.-]")
 
 

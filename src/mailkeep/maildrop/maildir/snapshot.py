@@ -23,6 +23,7 @@ _TOGETHER = 500
 """Messages whose sizes are looked up, and remembered, at once."""
 
 _CHUNK_OCTETS = 1 << 18
+"""Counted at once: most messages whole, and no more of a big one in memory."""
 
 _EUCLEAN = getattr(errno, "EUCLEAN", errno.EIO)  # Linux: ext4 and XFS say it of damaged inodes
 _OF_THIS_MESSAGE_ALONE = frozenset(
