@@ -118,9 +118,10 @@ def serve(site: Site, on_ready: OnReady, inherited: Sequence[Inherited] = ()) ->
 
 
 def _password_check(site: Site, database: Database, hashing: HashingPool) -> PasswordCheck:
+    passwords = Argon2Passwords()
     return PasswordChecker(
-        Credentials(database),
-        Argon2Passwords(),
+        Credentials(database, nobodys_hash=passwords.nobodys_hash()),
+        passwords,
         hashing,
         default_domain=site.settings.default_domain,
         remembered_s=site.settings.limits.password_memory_s,

@@ -27,6 +27,6 @@ class CountingCredentials(Credentials):
 
     work: list[str]
 
-    async def find(self, address: Address) -> Credential | None:
+    async def find(self, address: Address) -> Credential:
         self.work.append("find")
         return await super().find(address)

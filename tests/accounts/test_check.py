@@ -70,7 +70,7 @@ class Desk:
 @pytest.fixture
 async def desk(database: Database) -> AsyncIterator[Desk]:
     pool = HashingPool(threads=1, waiting_limit=2)
-    credentials = CountingCredentials(database)
+    credentials = CountingCredentials(database, nobodys_hash=CountingPasswords().nobodys_hash())
     made = Desk(
         database,
         AccountDirectory(database, CountingPasswords()),

@@ -11,16 +11,14 @@ Known limit: slowing guessers down is not this room's business.
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 
-from mailkeep.accounts.credentials import Credential, Credentials
+from mailkeep.accounts.credentials import NOBODY, Credential, Credentials
 from mailkeep.accounts.hashing import HashingPool, QueueFull
 from mailkeep.accounts.memory import PasswordMemory
 from mailkeep.accounts.passwords import HashUnusable, Passwords
 from mailkeep.accounts.seam import Account, AccountState, CheckUnavailable, LoginRefused, Refusal
 from mailkeep.database import DatabaseUnavailable
 from mailkeep.values import (
-    AccountId,
     Address,
     InvalidAddress,
     NotPrepared,
@@ -33,9 +31,6 @@ _NO_NAME = Address("", "")
 
 _NO_PASSWORD = Secret(b"")
 """Compared for a password that can be none; `prepare_password` returns no such password."""
-
-_NOBODYS_ID = AccountId(0)
-"""A table's numbers start at 1."""
 
 _CANNOT_TELL = (DatabaseUnavailable, HashUnusable, QueueFull)
 
@@ -68,7 +63,6 @@ class PasswordChecker:
         self._pool = pool
         self._default_domain = default_domain
         self._memory = PasswordMemory(monotonic_s, lifetime_s=remembered_s)
-        self._nobody = _nobody(passwords.nobodys_hash())
 
     async def check(self, name_untrusted: bytes, password_untrusted: Secret) -> Account:
         """Return the account that these credentials let in; see `PasswordCheck`."""
@@ -81,12 +75,12 @@ class PasswordChecker:
         address = _address(name_untrusted, self._default_domain)
         password = _prepared(password_untrusted)
         usable = password or _NO_PASSWORD
-        before = await self._credentials.find(address or _NO_NAME) or self._nobody
+        before = await self._credentials.find(address or _NO_NAME)
         remembered = self._memory.recalls(before, usable)
         if remembered and before.account.state is AccountState.ENABLED:
             return before.account
         verified = await self._pool.run(self._passwords.verify, before.password_hash, usable)
-        now = await self._credentials.find(address or _NO_NAME) or self._nobody
+        now = await self._credentials.find(address or _NO_NAME)
         right = verified and password is not None and _is_same_password(before, now)
         refusal = decide_login(address, now.account, right=right)
         if refusal is not None:
@@ -119,18 +113,11 @@ def decide_login(address: Address | None, account: Account, *, right: bool) -> R
     """
     if address is None:
         return Refusal.UNUSABLE_NAME
-    if account.id == _NOBODYS_ID:
+    if account.id == NOBODY:
         return Refusal.UNKNOWN_ACCOUNT
     if account.state is not AccountState.ENABLED:
         return Refusal.DISABLED
     return None if right else Refusal.WRONG_PASSWORD
-
-
-def _nobody(password_hash: str) -> Credential:
-    """Return what stands in for an account that is not there, so that the work is the same."""
-    never = datetime.fromtimestamp(0, UTC)
-    account = Account(_NOBODYS_ID, _NO_NAME, AccountState.DISABLED, never, never)
-    return Credential(account, version=0, password_hash=password_hash)
 
 
 def _is_same_password(before: Credential, now: Credential) -> bool:
