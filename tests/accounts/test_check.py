@@ -264,8 +264,6 @@ async def test_a_hash_is_renewed_when_settings_rise(desk: Desk) -> None:
     assert "hash" not in desk.work
     assert await desk.login("alice", RIGHT) == ["find", f"verify {CHEAP}", "find", "hash"]
     after = await desk.credentials.find(address("alice"))
-    assert before is not None
-    assert after is not None
     assert (after.account, after.version) == (before.account, before.version)
     assert risen.needs_rehash(before.password_hash)
     assert not risen.needs_rehash(after.password_hash)
@@ -290,7 +288,6 @@ async def test_a_hash_that_cannot_be_renewed_refuses_nobody(
 async def test_a_renewed_hash_does_not_undo_a_new_password(desk: Desk) -> None:
     """Between the check and the renewal an operator may have set another password."""
     old = await desk.credentials.find(address("alice"))
-    assert old is not None
     desk.directory.set_password(address("alice"), Secret(b"new"))
     await desk.credentials.renew_hash(old, desk.passwords.hash(Secret(RIGHT.encode())))
     assert await desk.login("alice", RIGHT) == Refusal.WRONG_PASSWORD

@@ -73,7 +73,6 @@ async def test_a_change_of_the_password_is_whole_or_not_at_all(
     command = [sys.executable, "-c", CHANGE, str(database.path), step, moment]
     assert await asyncio.to_thread(subprocess.call, command) == -signal.SIGKILL
     credential = await Credentials(database, nobodys_hash="").find(address("alice"))
-    assert credential is not None
     assert credential.version == version
     assert passwords.verify(credential.password_hash, Secret(password))
     assert (credential.account.password_changed > before.password_changed) == (version > 1)
