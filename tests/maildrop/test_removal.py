@@ -106,7 +106,10 @@ async def test_what_cannot_be_removed_does_not_keep_the_rest(
 async def test_what_is_not_on_disk_has_not_been_removed(
     site: MaildirSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """+OK to QUIT means durably gone: after a failed fsync nobody may say so."""
+    """+OK to QUIT means durably gone: after a failed fsync nobody may say so, of no message.
+
+    A neighbour may have moved any of them out of the folder that is not on disk.
+    """
     real = os.fsync
 
     def fsync(descriptor: int) -> None:
@@ -115,7 +118,27 @@ async def test_what_is_not_on_disk_has_not_been_removed(
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    assert await removal_of_first_two(site) == Removal((A,), (), (B,))
+    assert await removal_of_first_two(site) == Removal((), (), (A, B))
+
+
+async def test_a_moved_message_does_not_come_back_where_it_came_from(
+    site: MaildirSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A neighbour's rename may not be on disk yet: the folder it left is brought there too."""
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    delivered = site.put("2.b", folder="new")
+    maildrop = await site.open()
+    delivered.rename(delivered.parents[1] / "cur" / "2.b:2,S")
+    assert await maildrop.commit([B]) == Removal((B,), (), ())
+    await maildrop.close()
+    assert sorted(synced) == ["cur", "new"]
 
 
 async def test_nothing_is_said_to_be_removed_before_its_folder_is_on_disk(

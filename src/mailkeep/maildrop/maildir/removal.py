@@ -1,8 +1,10 @@
 """Removing messages from a Maildir for ever, which a session does once, at its end.
 
 Every file of a message goes, whatever its flags and wherever a neighbour moves it meanwhile, and no
-other file. What was removed counts only when its folder is safely on disk. A crash on the way
-leaves any part of the messages asked for. Blocks: for worker threads.
+other file. What was removed counts only when `new` and `cur` are safely on disk: both, because the
+rename that brought a message from the one to the other may not be there yet, and a power cut would
+bring it back. A crash on the way leaves any part of the messages asked for. Blocks: for worker
+threads.
 
 Known limit: on a file system that cannot fsync a folder nothing counts as removed.
 """
@@ -39,8 +41,8 @@ class _Removal:
 
     def __init__(self, folders: Folders) -> None:
         self._folders = folders
-        self._unlinked: set[tuple[bytes, bytes]] = set()
-        """Folder and base name of each file that is gone through us."""
+        self._unlinked: set[bytes] = set()
+        """The messages of which a file is gone through us."""
         self._failed: set[bytes] = set()
 
     def remove(self, bases: Collection[bytes]) -> RemovedFiles:
@@ -52,7 +54,7 @@ class _Removal:
             waiting = {base_of(name) for folder, name in files if self._has_moved(folder, name)}
         self._failed |= waiting  # a neighbour moves these faster than we can follow
         self._make_durable()
-        removed = {base for _, base in self._unlinked} - self._failed
+        removed = self._unlinked - self._failed
         return RemovedFiles(removed=frozenset(removed), failed=frozenset(self._failed))
 
     def _has_moved(self, folder: bytes, filename: bytes) -> bool:
@@ -65,13 +67,13 @@ class _Removal:
         except OSError:
             self._failed.add(base)
         else:
-            self._unlinked.add((folder, base))
+            self._unlinked.add(base)
         return False
 
     def _make_durable(self) -> None:
-        """Bring the folders to disk; what was removed from one that cannot be has failed."""
-        for folder in {folder for folder, _ in self._unlinked}:
-            try:
-                os.fsync(self._folders.descriptors[folder])
-            except OSError:
-                self._failed |= {base for place, base in self._unlinked if place == folder}
+        """Bring both folders to disk; if one cannot be, nothing is known to be gone."""
+        try:
+            for descriptor in self._folders.descriptors.values():
+                os.fsync(descriptor)
+        except OSError:
+            self._failed |= self._unlinked
