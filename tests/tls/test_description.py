@@ -1,13 +1,21 @@
 """What a certificate says in an operator's words, and what should be mended about it."""
 
+import ssl
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from tests.tls.meeting import new_rsa_key, write_pair
 
 from mailkeep.tls import CertificateProblem
-from mailkeep.tls.description import CertificateDescription, describe, judge_certificate
+from mailkeep.tls.description import (
+    CertificateDescription,
+    describe,
+    describe_der,
+    judge_certificate,
+)
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 GOOD = CertificateDescription(
@@ -91,3 +99,19 @@ def test_a_file_without_a_certificate_is_named(folder: Path) -> None:
     """A key in the place of a certificate is the common mix-up."""
     with pytest.raises(CertificateProblem, match=r"server\.key: holds no certificate"):
         describe(folder / "server.key")
+
+
+def test_a_certificate_of_a_peer(folder: Path, tmp_path: Path, now: datetime) -> None:
+    """Names, subject, issuer, dates and key, as `fetch probe` shows them (RFC 4514 texts)."""
+    der = ssl.PEM_cert_to_DER_cert((folder / "server.pem").read_text())
+    shown, own = describe_der(der), describe(folder / "server.pem")
+    assert shown.names_untrusted == own.names
+    assert (shown.not_before, shown.not_after) == (own.not_before, own.not_after)
+    assert shown.subject_untrusted == "CN=mail.example.com"
+    assert shown.issuer_untrusted == "CN=Mailkeep authority of mail.example.com"
+    assert shown.key == "EC secp256r1"
+    assert describe_der(write_pair(tmp_path, now, key=new_rsa_key()).der).key == "RSA 2048"
+    curve = write_pair(tmp_path, now, key=ed25519.Ed25519PrivateKey.generate(), algorithm=None)
+    assert describe_der(curve.der).key == "Ed25519"
+    with pytest.raises(ValueError, match="pars"):
+        describe_der(b"no certificate")

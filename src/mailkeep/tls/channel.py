@@ -131,7 +131,7 @@ class TlsChannel:
         if not is_protocol_agreed(hello):
             self._outgoing.write(_Alert.NO_APPLICATION_PROTOCOL.record())
             raise AlpnRefused("the client offers other application protocols than pop3")
-        session = self._state = Session(self._context, self._outgoing)
+        session = self._state = Session.server(self._context, self._outgoing)
         return session.receive(reader.raw)
 
 

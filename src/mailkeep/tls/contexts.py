@@ -1,4 +1,4 @@
-"""How the server speaks TLS: versions, suites, what is switched off.
+"""How the server speaks TLS: versions, suites, what is switched off; the client shares most of it.
 
 It must not know connections, or when a certificate is loaded.
 
@@ -34,21 +34,36 @@ def server_context(certificate: Path, key: Path, minimum: ssl.TLSVersion) -> ssl
         CertificateProblem: OpenSSL will not have these files.
         ValueError: `minimum` is an older version (RFC 8996 forbids them).
     """
-    if minimum not in {ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3}:
-        raise ValueError(f"TLS starts with version 1.2 here, not {minimum!r}")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = minimum
-    context.set_ciphers(TLS12_SUITES)
+    restrict(context, minimum)
     context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols([POP3])
-    _load(context, certificate, key)
+    load_pair(context, certificate, key)
     return context
 
 
-def _load(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+def restrict(context: ssl.SSLContext, minimum: ssl.TLSVersion) -> None:
+    """Leave a context, of either side, what is good today: versions, suites, no compression.
+
+    Raises:
+        ValueError: `minimum` is older than TLS 1.2 (RFC 8996).
+    """
+    if minimum not in {ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3}:
+        raise ValueError(f"TLS starts with version 1.2 here, not {minimum!r}")
+    context.minimum_version = minimum
+    context.set_ciphers(TLS12_SUITES)
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+
+
+def load_pair(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    """Give a context its own certificate and key; nobody is asked for a passphrase.
+
+    Raises:
+        CertificateProblem: OpenSSL will not have these files.
+    """
+
     def refuse_passphrase() -> NoReturn:
-        # Without this OpenSSL would ask on the terminal, and the server would stand still.
+        # Without this OpenSSL would ask on the terminal, and the program would stand still.
         raise CertificateProblem(
             key,
             "the key is protected by a passphrase",
@@ -68,5 +83,5 @@ def _load(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
         raise CertificateProblem(
             certificate,
             f"cannot be read with the key {key}: {cause.strerror}",
-            "check that both files exist and belong to the site's user",
+            "check that both files exist and that this user may read them",
         ) from cause

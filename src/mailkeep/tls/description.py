@@ -10,6 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from mailkeep.tls.errors import CertificateProblem
@@ -45,6 +47,24 @@ class CertificateDescription:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerDescription:
+    """A certificate that some server showed; its texts are that server's and are checked by nobody.
+
+    Attributes:
+        names_untrusted: the DNS names and addresses it is for.
+        subject_untrusted, issuer_untrusted: as RFC 4514 writes them.
+        key: its kind and size, `EC secp256r1` or `RSA 2048`.
+    """
+
+    names_untrusted: tuple[str, ...]
+    subject_untrusted: str
+    issuer_untrusted: str
+    not_before: datetime
+    not_after: datetime
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class CertificateFinding:
     """Something about a certificate that works and is not as it should be."""
 
@@ -76,6 +96,23 @@ def describe(path: Path) -> CertificateDescription:
         raise CertificateProblem(
             path, f"has a field that cannot be read ({cause})", "have it issued anew"
         ) from cause
+
+
+def describe_der(certificate: bytes) -> PeerDescription:
+    """Return what a certificate (DER) from a connection says.
+
+    Raises:
+        ValueError: it is no certificate, or has a field that cannot be read.
+    """
+    leaf = x509.load_der_x509_certificate(certificate)
+    return PeerDescription(
+        names_untrusted=_names(leaf),
+        subject_untrusted=leaf.subject.rfc4514_string(),
+        issuer_untrusted=leaf.issuer.rfc4514_string(),
+        not_before=leaf.not_valid_before_utc,
+        not_after=leaf.not_valid_after_utc,
+        key=_kind_of_key(leaf),
+    )
 
 
 def judge_certificate(
@@ -127,6 +164,20 @@ def _names(leaf: x509.Certificate) -> tuple[str, ...]:
         return ()
     addresses = (str(address) for address in names.get_values_for_type(x509.IPAddress))
     return (*names.get_values_for_type(x509.DNSName), *addresses)
+
+
+def _kind_of_key(leaf: x509.Certificate) -> str:
+    try:
+        key = leaf.public_key()
+    except (UnsupportedAlgorithm, ValueError):
+        return f"of an unknown kind ({leaf.public_key_algorithm_oid.dotted_string})"
+    match key:
+        case rsa.RSAPublicKey():
+            return f"RSA {key.key_size}"
+        case ec.EllipticCurvePublicKey():
+            return f"EC {key.curve.name}"
+        case _:
+            return type(key).__name__.removesuffix("PublicKey")
 
 
 def _is_in_order(chain: list[x509.Certificate]) -> bool:

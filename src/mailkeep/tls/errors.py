@@ -6,6 +6,7 @@ Errors:
         BadHello                its ClientHello is malformed or too long
         AlpnRefused             it wants another protocol than POP3
         TlsFailed               the handshake or a record failed
+        CertificateRefused      a server's certificate is not one to trust
     CertificateProblem          a certificate or key file that cannot be used
 """
 
@@ -30,6 +31,18 @@ class AlpnRefused(TlsError):
 
 class TlsFailed(TlsError):
     """The handshake or a record failed."""
+
+
+class CertificateRefused(TlsError):
+    """The server's certificate is not one to trust; nothing was sent to it but the handshake.
+
+    Attributes:
+        hint: the next step.
+    """
+
+    def __init__(self, text: str, hint: str) -> None:
+        super().__init__(text)
+        self.hint = hint
 
 
 class CertificateProblem(Exception):
