@@ -12,9 +12,9 @@ from mailkeep.values import Secret
 
 
 class SaslFailed(Exception):
-    """The client's response breaks the mechanism's rules; the text is for operators.
+    """The other side breaks the mechanism's rules; the text is for operators.
 
-    The text never repeats anything of the response, which holds a password.
+    The text never repeats anything of a response, which holds a password.
     """
 
 
