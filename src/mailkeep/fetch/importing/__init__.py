@@ -1,0 +1,1 @@
+"""Settings and state of other programs: what they know of an account, and what they have seen."""
