@@ -1,0 +1,89 @@
+"""Connecting and logging in, with what was seen of the account before in mind.
+
+What is weaker than before is told before the password is sent (S-17, S-60).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from mailkeep.fetch.account import Account, Transport
+from mailkeep.fetch.client import Client
+from mailkeep.fetch.events import Connected, LoggedIn
+from mailkeep.fetch.failures import SuspiciousChange, WrongSettings
+from mailkeep.fetch.loopback import is_loopback
+from mailkeep.fetch.remembered import Seen, judge_change
+from mailkeep.sasl import Login
+
+LOGIN_DELAY = "login delay"
+
+
+async def connect(
+    account: Account,
+    login: Login,
+    before: Mapping[str, str],
+    tell: Callable[[Connected | LoggedIn], None],
+) -> tuple[Client, dict[str, str]]:
+    """Return a client that is logged in and knows the server's capabilities.
+
+    Args:
+        account: where.
+        login: who.
+        before: what was remembered of the account; empty to accept any change.
+        tell: hears of both steps.
+
+    Returns:
+        the client, and the facts to remember.
+
+    Raises:
+        SuspiciousChange: something got worse; no password was sent.
+        FetchFailed: it cannot be done.
+    """
+    refuse_cleartext(account)
+    seen = protection_of(account)
+    _refuse(before, seen)
+    client = await Client.connect(account)
+    try:
+        tell(Connected(account.host, account.port, client.tls_version))
+        if not login.is_token:
+            names = client.capabilities.get("SASL", ())
+            seen = replace(seen, scram=any(name.startswith("SCRAM-SHA-256") for name in names))
+        _refuse(before, seen)
+        await client.login(login)
+        tell(LoggedIn(client.mechanism))
+        await client.read_capabilities()
+    except BaseException:
+        client.close()
+        raise
+    facts = seen.facts()
+    if delay := client.capabilities.get("LOGIN-DELAY"):
+        facts[LOGIN_DELAY] = delay[0]
+    return client, facts
+
+
+def protection_of(account: Account) -> Seen:
+    """Return what an account's settings protect it with, before anything was sent."""
+    if account.transport is Transport.CLEARTEXT:
+        return Seen(tls=False)
+    return Seen(tls=True, authority=account.tls.verifies)
+
+
+def refuse_cleartext(account: Account) -> None:
+    """Let no password pass in clear but to this machine, or where the user vouches for the way.
+
+    Raises:
+        WrongSettings: it would.
+    """
+    is_clear = account.transport is Transport.CLEARTEXT
+    if is_clear and not account.may_be_clear and not is_loopback(account.host):
+        raise WrongSettings(
+            f"the password and the mail would go to {account.host} for everybody to read",
+            hint='use pop3s://; or mean it and say in fetch.toml: insecure = "beyond loopback"',
+        )
+
+
+def _refuse(before: Mapping[str, str], seen: Seen) -> None:
+    if worse := judge_change(before, seen):
+        raise SuspiciousChange(
+            f"{'; '.join(worse)}; no password was sent",
+            hint="find out why; --accept-change goes on and forgets what was before",
+        )

@@ -1,0 +1,31 @@
+"""What one account's fetch needs to start: where, what, into what, and where its secret is.
+
+It holds no secret, only where one is read, so it may be printed and compared.
+"""
+
+from dataclasses import dataclass
+
+from mailkeep.fetch.account import Account
+from mailkeep.fetch.policy import Policy
+from mailkeep.fetch.secret_sources import SecretSource
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One account to fetch.
+
+    Attributes:
+        label: the account's name in the settings file, or `user@host`.
+        destinations: texts such as `maildir:/home/a/Mail`, with `~` expanded; at least one.
+        secret: where the password or the token is read when it is needed.
+        recipient: whom LMTP is told; None where nothing was said.
+        every_s: poll again after so many seconds; None for once.
+    """
+
+    label: str
+    account: Account
+    policy: Policy
+    destinations: tuple[str, ...]
+    secret: SecretSource
+    recipient: str | None = None
+    every_s: int | None = None

@@ -1,0 +1,315 @@
+"""One account's run: lock, journal, destinations, sessions, and an end that says how it was.
+
+A run may need several sessions: the connection broke, a message was too long to be read on, a
+server that said PIPELINING did not mean it, a server that shows its mail in parts. What was stored
+is never fetched again, whatever ends a session.
+"""
+
+import asyncio
+import contextlib
+import os
+import time
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from mailkeep.fetch.account import Account
+from mailkeep.fetch.client import Client
+from mailkeep.fetch.connecting import LOGIN_DELAY, connect, refuse_cleartext
+from mailkeep.fetch.destinations.folder import FolderDestination
+from mailkeep.fetch.destinations.seam import Destination
+from mailkeep.fetch.disk import Disk
+from mailkeep.fetch.download import MessageTooLong, Stopped
+from mailkeep.fetch.events import Ended, Event, Reporter, Warned
+from mailkeep.fetch.failures import (
+    FetchExit,
+    FetchFailed,
+    NetworkFailed,
+    ProtocolBroken,
+)
+from mailkeep.fetch.journal import Journal, open_journal
+from mailkeep.fetch.plan import judge_clock
+from mailkeep.fetch.policy import Policy
+from mailkeep.fetch.remembered import REMEMBERED, judge_expire
+from mailkeep.fetch.session import CLOCK, DOUBTED, Parts, Preview, Session
+from mailkeep.fetch.settling import adopt_found, prepare_destinations
+from mailkeep.fetch.state_folder import AccountFolder
+from mailkeep.fetch.storing import Storing
+from mailkeep.sasl import Login
+
+RECONNECT_DELAYS_S = (0.5, 2.0, 5.0, 10.0, 20.0)
+"""Between the sessions of one run when a connection breaks in the middle: short, because the mail
+is half here, and few, because `--every` and timers try again anyway."""
+
+TRACE_VARIABLE = "MAILKEEP_TRACE"
+"""Set to anything, it lets the trace of an internal error through."""
+
+PIPELINING = "pipelining"
+_BROKEN = "broken"
+
+_INTERRUPTED = 130
+
+
+LoginSource = Callable[[], Awaitable[Login]]
+"""Returns name and secret; asked before every connection, because a token may have expired."""
+
+
+@dataclass(slots=True)
+class Options:
+    """How a run is made.
+
+    Attributes:
+        max_s: end after so many seconds; None for when all is done.
+        accept_change: go on although something got worse than it was seen before.
+        stop: set to end the run in order: what is stored stays, nothing more is asked for.
+        clock: seconds since 1970.
+        reconnect_delays_s: see `RECONNECT_DELAYS_S`.
+    """
+
+    accept_change: bool = False
+    max_s: float | None = None
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    clock: Callable[[], float] = time.time
+    reconnect_delays_s: Sequence[float] = RECONNECT_DELAYS_S
+
+
+class AccountRun:
+    """Everything that one account's run needs, from its lock on."""
+
+    def __init__(  # noqa: PLR0917  # the parts of a run, put together in one place
+        self,
+        account: Account,
+        policy: Policy,
+        destinations: Sequence[Destination],
+        folder: AccountFolder,
+        login: LoginSource,
+        report: Reporter,
+        options: Options | None = None,
+    ) -> None:
+        self._account = account
+        self._policy = policy
+        self._destinations = destinations
+        self._folder = folder
+        self._login = login
+        self._report = report
+        self._options = options or Options()
+        self._deleted = 0
+        self._unsettled = 0
+        self._started = 0.0
+        self._login_delay_s = 0
+
+    @property
+    def login_delay_s(self) -> int:
+        """What the server's LOGIN-DELAY asks for, once it was heard (RFC 2449 section 6.5)."""
+        return self._login_delay_s
+
+    async def fetch(self) -> Ended:
+        """Fetch the account to its end; never raises what `FetchFailed` covers.
+
+        Returns:
+            how it ended, which was reported too.
+        """
+        self._started = time.monotonic()
+        parts: Parts | None = None
+        failure: FetchFailed | None = None
+        code = int(FetchExit.DONE)
+        try:
+            async with self._open() as parts:
+                try:
+                    await self._sessions(parts)
+                except Stopped:
+                    code = _INTERRUPTED
+        except FetchFailed as caught:
+            failure, code = caught, int(caught.code)
+        except Exception as caught:  # noqa: BLE001  # the top of one account; the others go on
+            failure, code = _apology(caught), int(FetchExit.WRONG)
+        ended = self._end(parts, code, failure)
+        self._report(self._account.name, ended)
+        return ended
+
+    async def preview(self) -> Preview:
+        """Return what `fetch` would do; nothing is stored, deleted or remembered.
+
+        Raises:
+            FetchFailed: it cannot be found out.
+        """
+        async with self._open(is_preview=True) as parts:
+            client = await self._connect(parts)
+            try:
+                session = Session(parts, client, pipelined=await self._may_pipeline(parts, client))
+                return await session.preview()
+            finally:
+                client.close()
+
+    @contextlib.asynccontextmanager
+    async def _open(self, *, is_preview: bool = False) -> AsyncIterator[Parts]:
+        """Lock the account, open its journal, make its destinations ready."""
+        refuse_cleartext(self._account)
+        self._folder.make()
+        disk = Disk()
+        with contextlib.ExitStack() as closing:
+            closing.callback(disk.close)
+            closing.enter_context(self._folder.locked())
+            journal = await disk.run(open_journal, self._folder.journal)
+            closing.callback(journal.close)
+            for destination in self._destinations:
+                closing.callback(destination.close)
+            parts = self._parts(journal, disk)
+            if not is_preview:
+                await self._recover(parts)
+            try:
+                yield parts
+            finally:
+                await parts.storing.close()
+                await disk.run(self._remember_time, journal)
+
+    def _parts(self, journal: Journal, disk: Disk) -> Parts:
+        max_s = self._options.max_s
+        storing = Storing(
+            self._account.name,
+            self._destinations,
+            journal,
+            disk,
+            self._report,
+            self._options.clock,
+            FolderDestination(self._folder.quarantine),
+        )
+        return Parts(
+            self._account,
+            self._policy,
+            self._destinations,
+            journal,
+            disk,
+            storing,
+            self._report,
+            self._options.clock,
+            self._options.stop,
+            None if max_s is None else asyncio.get_running_loop().time() + max_s,
+        )
+
+    async def _recover(self, parts: Parts) -> None:
+        told = await parts.disk.run(prepare_destinations, parts.destinations, parts.journal)
+        for line in told:
+            parts.tell(Warned(line))
+        parts.storing.tally.adopted += await parts.disk.run(
+            adopt_found, self._account.name, parts.destinations, parts.journal, now=parts.now
+        )
+
+    async def _sessions(self, parts: Parts) -> None:
+        """Hold sessions until one ends well with nothing more to come."""
+        delays = iter(self._options.reconnect_delays_s)
+        while True:
+            try:
+                fetched = await self._session(parts)
+            except (MessageTooLong, NetworkFailed, ProtocolBroken) as failure:
+                await self._judge_failure(parts, failure, delays)
+                continue
+            if not (self._account.hides_read_mail and fetched):
+                return
+
+    async def _session(self, parts: Parts) -> int:
+        parts.download = None
+        client = await self._connect(parts)
+        try:
+            session = Session(parts, client, pipelined=await self._may_pipeline(parts, client))
+            end = await session.run()
+        finally:
+            client.close()
+        self._deleted += end.deleted
+        self._unsettled += end.unsettled
+        return end.fetched
+
+    async def _judge_failure(
+        self, parts: Parts, failure: Exception, delays: Iterator[float]
+    ) -> None:
+        """Decide whether another session may do better; else raise the failure.
+
+        Only a session that came to its messages is followed by another. A message during which it
+        ended is counted as failed; one that is to blame for sure is not asked for again.
+        """
+        if parts.download is None:
+            raise failure
+        entry = parts.download.current
+        was_pipelined = await parts.disk.run(parts.journal.fact, PIPELINING) != _BROKEN
+        if isinstance(failure, ProtocolBroken) and parts.download.is_pipelined and was_pipelined:
+            parts.tell(Warned(f"{failure}; going on with one command at a time"))
+            await parts.disk.run(parts.journal.set_facts, {PIPELINING: _BROKEN})
+            return
+        delay = next(delays, None)
+        if entry is not None:
+            quarantined = await parts.storing.fail(entry, str(failure))
+            if quarantined or not isinstance(failure, NetworkFailed):
+                parts.excluded.add(entry.wanted.key)
+        if delay is None:
+            if isinstance(failure, MessageTooLong):
+                raise ProtocolBroken(str(failure)) from failure
+            raise failure
+        parts.tell(Warned(f"{failure}; connecting again"))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._options.stop.wait(), delay)
+        if self._options.stop.is_set():
+            raise Stopped
+
+    async def _connect(self, parts: Parts) -> Client:
+        login = await self._login()
+        facts = await parts.disk.run(parts.journal.facts)
+        before = {} if self._options.accept_change else facts
+        client, seen = await connect(self._account, login, before, self._tell)
+        delay = seen.get(LOGIN_DELAY, "0")
+        self._login_delay_s = int(delay) if delay.isdecimal() else 0
+        if self._options.accept_change:
+            seen = dict.fromkeys(REMEMBERED, "") | seen
+        if warning := judge_expire(client.capabilities.get("EXPIRE", ())):
+            parts.tell(Warned(warning))
+        if any(facts.get(name, "") != value for name, value in seen.items()):
+            await parts.disk.run(parts.journal.set_facts, seen)
+        return client
+
+    def _tell(self, event: Event) -> None:
+        self._report(self._account.name, event)
+
+    def _remember_time(self, journal: Journal) -> None:
+        """Keep the latest time that was seen, and whether it came in a jump (S-13)."""
+        now = int(self._options.clock())
+        last = journal.fact(CLOCK)
+        last_seen = int(last) if last else None
+        is_sane = judge_clock(last_seen, now, was_doubted=False)
+        jumped = not is_sane and last_seen is not None and now > last_seen
+        journal.set_facts(
+            {CLOCK: str(max(now, last_seen or now)), DOUBTED: "yes" if jumped else "no"}
+        )
+
+    async def _may_pipeline(self, parts: Parts, client: Client) -> bool:
+        if not client.can_pipeline:
+            return False
+        return await parts.disk.run(parts.journal.fact, PIPELINING) != _BROKEN
+
+    def _end(self, parts: Parts | None, code: int, failure: FetchFailed | None) -> Ended:
+        tally = parts.storing.tally if parts else None
+        failed = tally.failed if tally else 0
+        if code == FetchExit.DONE and failed:
+            code = FetchExit.PARTIAL
+        if code == FetchExit.DONE and self._unsettled:
+            code = FetchExit.NETWORK
+        return Ended(
+            code=code,
+            fetched=tally.stored if tally else 0,
+            octets=tally.octets if tally else 0,
+            adopted=tally.adopted if tally else 0,
+            failed=failed,
+            deleted=self._deleted,
+            unsettled=self._unsettled,
+            seconds=time.monotonic() - self._started,
+            error_untrusted=str(failure) if failure else None,
+            hint=failure.hint if failure else None,
+        )
+
+
+def _apology(cause: Exception) -> FetchFailed:
+    """Return what to say of a fault of ours; the trace is shown when it is asked for."""
+    if os.environ.get(TRACE_VARIABLE):
+        traceback.print_exception(cause)
+    return FetchFailed(
+        f"internal error ({type(cause).__name__}); this is a fault of Mailkeep, sorry",
+        hint=f"run it again with {TRACE_VARIABLE}=1 and report what it prints",
+    )

@@ -1,0 +1,378 @@
+"""One session with the server, from the listing to QUIT.
+
+The order is the whole point: list, settle what was open, plan, fetch, make durable, journal, only
+then DELE, then QUIT, and only its answer makes a message count as gone.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from mailkeep.fetch.account import Account
+from mailkeep.fetch.client import Client
+from mailkeep.fetch.destinations.seam import Destination
+from mailkeep.fetch.disk import Disk
+from mailkeep.fetch.download import Download, Intending, Stopped
+from mailkeep.fetch.events import Deleted, MessageAdopted, Planned, Reporter, Warned
+from mailkeep.fetch.failures import NetworkFailed, ProtocolBroken, ServerBusy, TlsRefused
+from mailkeep.fetch.headers import date_of, header_hash, identify_by_headers, read_headers
+from mailkeep.fetch.journal import Journal
+from mailkeep.fetch.listing import Listing
+from mailkeep.fetch.names import MessageKey, token_of
+from mailkeep.fetch.plan import (
+    Check,
+    Delete,
+    Deletions,
+    Known,
+    Plan,
+    Wanted,
+    decide_check,
+    judge_clock,
+    judge_size,
+    newer_than,
+    plan_deletes,
+    plan_fetch,
+    unknown_in,
+)
+from mailkeep.fetch.policy import Initial, Policy
+from mailkeep.fetch.refusals import quote
+from mailkeep.fetch.rows import Intent, Row, Safe, State
+from mailkeep.fetch.settling import adopt_found, note_missing, settle
+from mailkeep.fetch.storing import Entry, Storing, make_entry
+from mailkeep.pop3 import commands
+from mailkeep.values import MessageNumber
+
+CLOCK = "clock"
+DOUBTED = "clock doubted"
+_YES = "yes"
+_DELE_WINDOW = 500
+
+
+@dataclass(slots=True)
+class Parts:
+    """What an account's run has, and every session of it uses.
+
+    Attributes:
+        deadline: of the event loop's clock, when the run is to end; None for never.
+        excluded: messages that are not asked for again in this run.
+        download: of the session under way, to tell which message a failure is of.
+    """
+
+    account: Account
+    policy: Policy
+    destinations: Sequence[Destination]
+    journal: Journal
+    disk: Disk
+    storing: Storing
+    report: Reporter
+    clock: Callable[[], float]
+    stop: asyncio.Event
+    deadline: float | None = None
+    excluded: set[MessageKey] = field(default_factory=set)
+    download: Download | None = None
+
+    @property
+    def now(self) -> int:
+        """Seconds since 1970."""
+        return int(self.clock())
+
+    def tell(self, event: Planned | MessageAdopted | Deleted | Warned) -> None:
+        """Report an event of this account."""
+        self.report(self.account.name, event)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a session would do: for `--dry-run`."""
+
+    listing: Listing
+    plan: Plan
+    deletions: Deletions
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnd:
+    """What a session did.
+
+    Attributes:
+        fetched: messages that were asked for.
+        deleted: gone for sure.
+        unsettled: deleted, but QUIT was not answered.
+    """
+
+    fetched: int
+    deleted: int
+    unsettled: int
+
+
+class Session:
+    """One logged in connection at work."""
+
+    def __init__(self, parts: Parts, client: Client, *, pipelined: bool) -> None:
+        self._parts = parts
+        self._client = client
+        self._pipelined = pipelined
+
+    async def run(self) -> SessionEnd:
+        """Fetch what is wanted, delete what may be deleted, and quit.
+
+        Raises:
+            Stopped: the user wants it to end.
+            FetchFailed: the session ended early; what was stored is journalled.
+        """
+        parts = self._parts
+        listing = await self._read_listing()
+        await parts.disk.run(settle, listing, parts.journal, now=parts.now)
+        is_first = await parts.disk.run(parts.journal.is_empty)
+        plan = await self._plan(listing)
+        await self._check(plan)
+        plan.fetch = [w for w in plan.fetch if w.key not in parts.excluded]
+        if is_first:
+            plan.fetch = await parts.disk.run(self._adopt_known_files, plan.fetch)
+        await self._tell(listing, plan)
+        await self._leave(plan)
+        await self._fetch(plan.fetch)
+        deletions = await self._plan_deletes(listing)
+        deleted = await self._delete(deletions.delete)
+        return await self._quit(len(plan.fetch), deleted)
+
+    async def preview(self) -> Preview:
+        """Return what `run` would do, and change nothing."""
+        listing = await self._read_listing()
+        plan = await self._plan(listing)
+        sized = [judge_size(check.wanted, self._parts.policy) for check in plan.check]
+        plan.fetch += [wanted for wanted in sized if wanted is not None]
+        deletions = await self._plan_deletes(listing, plan.fetch)
+        await self._say_goodbye()
+        return Preview(listing, plan, deletions)
+
+    async def _read_listing(self) -> Listing:
+        listing = await self._client.read_listing(pipelined=self._pipelined)
+        if listing.is_contradicted:
+            self._parts.tell(Warned("UIDL and LIST name different messages"))
+        if listing.uidls is None:
+            self._parts.tell(Warned("the server has no unique-ids; headers tell messages apart"))
+            return await identify_by_headers(self._client, listing, pipelined=self._pipelined)
+        return listing
+
+    async def _plan(self, listing: Listing) -> Plan:
+        parts = self._parts
+        known = await parts.disk.run(read_known, parts.journal, listing)
+        dates = None
+        if known.is_first_run and parts.policy.initial is Initial.NEWER:
+            headers = read_headers(self._client, listing.numbers, pipelined=self._pipelined)
+            found = {number: date_of(header) async for number, header in headers}
+            dates = newer_than(found, parts.policy, parts.now)
+        listed = set(listing.uidls or ())
+        if known.settled and not listed:
+            parts.tell(Warned("the mailbox shows nothing; what is known of it is kept"))
+        plan = plan_fetch(listing, known, parts.policy, dates)
+        if len(plan.fetch) + len(plan.check):
+            await self._look_for_vanished(known.settled.keys() - listed)
+        await parts.disk.run(note_missing, listed, set(known.settled), parts.journal, now=parts.now)
+        return plan
+
+    def _adopt_known_files(self, wanted: Sequence[Wanted]) -> list[Wanted]:
+        """Find files of ours that a journal which was lost knew of, and return the rest (S-10).
+
+        Their names are derived from the account and the unique-id, so they are found again.
+        """
+        parts, name = self._parts, self._parts.account.name
+        tokens = {token_of(name, one.key): one for one in wanted}
+        found = {token for one in parts.destinations for token in one.find(tokens.keys())}
+        if not found:
+            return list(wanted)
+        here = [one for token, one in tokens.items() if token in found]
+        intents = [Intent(one.key, one.number, one.announced) for one in here]
+        parts.journal.intend(intents, now=parts.now)
+        parts.storing.tally.adopted += adopt_found(
+            name, parts.destinations, parts.journal, now=parts.now
+        )
+        stored = parts.journal.settled()
+        return [one for one in wanted if one.key.uidl not in stored]
+
+    async def _look_for_vanished(self, uidls: set[bytes]) -> None:
+        """Let what arrives be compared with what was stored and is no longer listed (S-32)."""
+        parts = self._parts
+        rows = await parts.disk.run(parts.journal.rows_of, uidls)
+        parts.storing.vanished = {row.sha256: row for row in rows if row.sha256 is not None}
+
+    async def _check(self, plan: Plan) -> None:
+        """Find out by their headers whether doubtful messages are known ones."""
+        if not plan.check:
+            return
+        parts = self._parts
+        checks = {check.wanted.number: check for check in plan.check}
+        uidls = {uidl for check in plan.check for uidl in check.candidates}
+        rows = await parts.disk.run(parts.journal.rows_of, uidls)
+        left = {row.id: row for row in rows}
+        same: list[tuple[Wanted, Row]] = []
+        used_up: list[int] = []
+        headers = read_headers(self._client, [*checks], pipelined=self._pipelined)
+        async for number, header in headers:
+            row = None
+            if header is not None:
+                row = decide_check(checks[number], header_hash(header), [*left.values()])
+            if row is None:
+                used_up += self._fetch_anew(plan, checks[number], rows)
+            else:
+                del left[row.id]
+                same.append((checks[number].wanted, row))
+        await parts.disk.run(adopt_same, same, parts.journal, parts.now)
+        await parts.disk.run(
+            parts.journal.set_state, used_up, State.GONE, now=parts.now, note="unique-id used again"
+        )
+        for wanted, row in same:
+            parts.storing.tally.adopted += 1
+            parts.tell(MessageAdopted(wanted.key.uidl, row.octets or 0))
+
+    def _fetch_anew(self, plan: Plan, check: Check, rows: Sequence[Row]) -> list[int]:
+        """Fetch a doubtful message; if its unique-id was used before, as a new generation.
+
+        Returns:
+            the rows that the new message takes the unique-id from.
+        """
+        key = check.wanted.key
+        before = [row for row in rows if (row.key.uidl, row.key.ordinal) == (key.uidl, key.ordinal)]
+        generation = max((key.generation, *(row.key.generation + 1 for row in before)))
+        for row in before:
+            if row.sha256 is not None:
+                self._parts.storing.vanished[row.sha256] = row
+        wanted = replace(check.wanted, key=replace(key, generation=generation))
+        if (sized := judge_size(wanted, self._parts.policy)) is None:
+            return []
+        plan.fetch.append(sized)
+        return [row.id for row in before]
+
+    async def _tell(self, listing: Listing, plan: Plan) -> None:
+        deletions = await self._plan_deletes(listing, plan.fetch)
+        octets = sum(wanted.announced or 0 for wanted in plan.fetch)
+        skipped = len(plan.skip) + len(plan.leave)
+        self._parts.tell(
+            Planned(len(listing.numbers), len(plan.fetch), octets, len(deletions.delete), skipped)
+        )
+
+    async def _leave(self, plan: Plan) -> None:
+        parts = self._parts
+        if plan.leave:
+            left = [Intent(w.key, w.number, w.announced) for w in plan.leave]
+            await parts.disk.run(parts.journal.leave, left, now=parts.now, note="first run")
+        if plan.now_sized:
+            await parts.disk.run(parts.journal.set_sizes, plan.now_sized)
+
+    async def _fetch(self, wanted: Sequence[Wanted]) -> None:
+        if not wanted:
+            return
+        parts = self._parts
+        intending = Intending(wanted, parts.disk, self._journal_some)
+        parts.download = Download(
+            self._client,
+            parts.storing,
+            intending,
+            parts.policy.limit_octets,
+            parts.report,
+            pipelined=self._pipelined,
+        )
+        try:
+            await parts.download.run(parts.stop, parts.deadline)
+        finally:
+            await intending.close()
+            await parts.storing.flush()
+        parts.download = None
+
+    def _journal_some(self, wanted: Sequence[Wanted]) -> list[Entry]:
+        """Journal messages before they are asked for. Blocks."""
+        parts = self._parts
+        intents = [Intent(w.key, w.number, w.announced) for w in wanted]
+        intended = parts.journal.intend(intents, now=parts.now)
+        tried = [i.id for i, w in zip(intended, wanted, strict=True) if i.was_there]
+        held = parts.journal.held(tried)
+        name = parts.account.name
+        return [
+            make_entry(name, w, i, held.get(i.id)) for i, w in zip(intended, wanted, strict=True)
+        ]
+
+    async def _plan_deletes(self, listing: Listing, coming: Sequence[Wanted] = ()) -> Deletions:
+        """Return what may be deleted, now or once `coming` is stored."""
+        parts = self._parts
+        if not parts.policy.deletes:
+            return Deletions()
+        names = [destination.name for destination in parts.destinations]
+        safe = await parts.disk.run(parts.journal.deletable, names)
+        safe |= {
+            (one.key.uidl, one.key.ordinal): Safe(0, parts.now, "")
+            for one in coming
+            if not one.header_only
+        }
+        clock = await parts.disk.run(parts.journal.fact, CLOCK)
+        doubted = await parts.disk.run(parts.journal.fact, DOUBTED)
+        is_sane = judge_clock(int(clock) if clock else None, parts.now, was_doubted=doubted == _YES)
+        return plan_deletes(listing, safe, parts.policy, now=parts.now, is_clock_sane=is_sane)
+
+    async def _delete(self, planned: Sequence[Delete]) -> list[Delete]:
+        """Say DELE for each, and return those that the server marked; none is gone yet."""
+        marked: list[Delete] = []
+        window = _DELE_WINDOW if self._pipelined else 1
+        for start in range(0, len(planned), window):
+            if self._parts.stop.is_set():
+                raise Stopped
+            some = planned[start : start + window]
+            self._client.send(*(commands.Dele(MessageNumber(one.number)) for one in some))
+            for one in some:
+                status = (await self._client.answer()).status
+                if status.is_ok:
+                    marked.append(one)
+                else:
+                    self._parts.tell(Warned(f"the server refuses DELE: {quote(status)}"))
+        return marked
+
+    async def _quit(self, fetched: int, deleted: Sequence[Delete]) -> SessionEnd:
+        """End the session; a lost answer is neither success nor failure (rule 1 of section 7)."""
+        parts = self._parts
+        ids = [one.id for one in deleted]
+        if not ids:
+            await self._say_goodbye()
+            return SessionEnd(fetched, 0, 0)
+        await parts.disk.run(parts.journal.set_state, ids, State.DELETING, now=parts.now)
+        try:
+            await self._client.quit()
+        except (NetworkFailed, ProtocolBroken, ServerBusy, TlsRefused) as failure:
+            parts.tell(
+                Warned(f"{len(ids)} messages may or may not be deleted: {failure}; the next run"
+                       " finds out")
+            )  # fmt: skip
+            return SessionEnd(fetched, 0, len(ids))
+        await parts.disk.run(parts.journal.set_state, ids, State.GONE, now=parts.now)
+        parts.tell(Deleted(len(ids)))
+        return SessionEnd(fetched, len(ids), 0)
+
+    async def _say_goodbye(self) -> None:
+        """End a session that has deleted nothing; whether it is answered does not matter."""
+        try:
+            await self._client.quit()
+        except (NetworkFailed, ProtocolBroken, ServerBusy, TlsRefused):
+            self._client.close()
+
+
+def read_known(journal: Journal, listing: Listing) -> Known:
+    """Return what planning needs of a journal. Blocks."""
+    others = {(row.key.uidl, row.key.ordinal): row for row in journal.others()}
+    known = Known(journal.settled(), others, is_first_run=journal.is_empty())
+    gone = journal.gone(unknown_in(listing, known))
+    others |= {(row.key.uidl, row.key.ordinal): row for row in gone}
+    return known
+
+
+def adopt_same(same: Sequence[tuple[Wanted, Row]], journal: Journal, now: int) -> None:
+    """Note that listed messages are known ones: with another size, or another unique-id. Blocks."""
+    resized = {
+        row.id: wanted.announced
+        for wanted, row in same
+        if row.key.uidl == wanted.key.uidl and row.state is not State.GONE
+    }
+    journal.set_announced(resized)
+    moved = [(wanted, row) for wanted, row in same if row.id not in resized]
+    intents = [Intent(wanted.key, wanted.number, wanted.announced) for wanted, _ in moved]
+    intended = journal.intend(intents, now=now)
+    pairs = [(new.id, row) for new, (_, row) in zip(intended, moved, strict=True)]
+    journal.adopt(pairs, now=now)
