@@ -34,6 +34,16 @@ def test_the_printed_lines_work_and_the_folder_goes(tmp_path: Path) -> None:
         assert message_from_bytes(message)["Subject"] == "Welcome"
         assert f"{listed[0].decode()}" == f"1 {len(message)}"
         assert run(stls).stdout.splitlines() == listed
+        (fetching,) = (line for line in lines if line.startswith("echo "))
+        fetched = tmp_path / "shell"
+        fetched.write_text(
+            f'mailkeep() {{ {shlex.join(map(str, MAILKEEP))} "$@"; }}\n{_by_name(fetching)}\n'
+        )
+        for _ in range(2):  # the second time there is nothing new
+            run(("sh", fetched), environment=python_path())
+        (maildir,) = tmp_path.glob("mailkeep-demo-*/fetched/new")
+        assert len(list(maildir.iterdir())) == len(listed)
+        fetched.unlink()
         find_program("openssl")
         for by_hand in (shlex.split(it) for it in lines if it.startswith("openssl ")):
             assert b"+OK" in run(by_hand, stdin=b"QUIT\n").stdout
@@ -42,6 +52,11 @@ def test_the_printed_lines_work_and_the_folder_goes(tmp_path: Path) -> None:
     assert code == 0
     assert demo.log.splitlines()[-1].startswith("removed /")
     assert list(tmp_path.iterdir()) == []
+
+
+def _by_name(line: str) -> str:
+    """Return a pasted line with the program called by its name, wherever the demo found it."""
+    return re.sub(r"\| \S+ fetch ", "| mailkeep fetch ", line)
 
 
 def test_two_demonstrations_run_beside_each_other() -> None:

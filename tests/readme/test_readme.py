@@ -29,7 +29,7 @@ RUN_BY_CI = {"make demo", "make test"}
 """`make test` is what runs this test; `make demo` has tests of its own (tests/cli)."""
 
 NEEDS_SYSTEMD_OR_A_PUBLIC_NAME = {
-    "cp packaging/systemd/* /etc/systemd/system/",
+    "cp packaging/systemd/*.* /etc/systemd/system/",
     "systemctl daemon-reload",
     "systemctl enable --now mailkeep-pop3s.socket mailkeep.service",
     "install -m 0755 packaging/certbot/mailkeep /etc/letsencrypt/renewal-hooks/deploy/mailkeep",

@@ -16,6 +16,7 @@ import typer
 from mailkeep.accounts import AccountError
 from mailkeep.cli import account, deliver, demo, doctor, init, maildrop, serve
 from mailkeep.cli.failure import CommandFailed, ExitCode
+from mailkeep.cli.fetch import commands as fetch
 from mailkeep.cli.site_option import SiteOption
 from mailkeep.cli.talk import error, show
 from mailkeep.database import DatabaseUnavailable
@@ -44,6 +45,7 @@ application.command("deliver", short_help="Put messages into a maildrop.", help=
     _only_listed
 )
 application.add_typer(maildrop.commands, name="maildrop")
+application.add_typer(fetch.commands, name="fetch")
 application.command("doctor", short_help="Check the site and say how to mend it.")(doctor.doctor)
 
 
@@ -112,9 +114,10 @@ _FAILURES = (
 """What can go wrong with a user, a site or a machine, as opposed to with this program."""
 
 
-def _explain(failure: Exception) -> tuple[str, str | None, ExitCode]:
+def _explain(failure: Exception) -> tuple[str, str | None, int]:
     """Return what to say about a failure, the next step, and the exit code."""
-    text, hint, code = str(failure), None, ExitCode.FAILED
+    text, hint = str(failure), None
+    code: int = ExitCode.FAILED
     match failure:
         case CommandFailed():
             hint, code = failure.hint, failure.code

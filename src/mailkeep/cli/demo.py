@@ -4,6 +4,7 @@ Its ports are listened on before the site is made: nobody can take them in betwe
 """
 
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -17,6 +18,7 @@ from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import quote
 
 from mailkeep.cli.deliver import deliver_message
 from mailkeep.cli.demo_mail import generate_mail
@@ -104,6 +106,17 @@ def _add_login(site: Site, name: str, count: int | None) -> _Login:
     return _Login(str(address), password, len(mail))
 
 
+def _fetch_line(authority: Path, login: _Login, pop3s: int) -> str:
+    """Return a line that fetches an account's mail into the demonstration's folder."""
+    program = "mailkeep" if shutil.which("mailkeep") else shlex.quote(sys.argv[0])
+    folder = authority.parent.parent
+    url = f"pop3s://{quote(login.address, safe='')}@localhost:{pop3s}"
+    return (
+        f"echo '{login.password}' | {program} fetch {url} --to maildir:{folder}/fetched"
+        f" --state {folder}/fetch --ca {authority} --password-stdin"
+    )
+
+
 def _show(authority: Path, logins: list[_Login], listening: Listening) -> None:
     """Print what a visitor may paste."""
     ports = {service: address.port for service, address in listening}
@@ -120,6 +133,8 @@ def _show(authority: Path, logins: list[_Login], listening: Listening) -> None:
     show("POP3S: list the mail, read message 1\n")
     show(f"  {curl} pop3s://localhost:{pop3s}/")
     show(f"  {curl} pop3s://localhost:{pop3s}/1\n")
+    show("Fetch it into files: each message once, and nothing is deleted\n")
+    show(f"  {_fetch_line(authority, first, pop3s)}\n")
     show("POP3, encrypted by STLS before the password is sent\n")
     show(f"  {curl} --ssl-reqd pop3://localhost:{pop3}/\n")
     show("By hand: type USER, PASS, LIST, RETR 1, QUIT\n")

@@ -16,9 +16,7 @@ class ExitCode(IntEnum):
 class CommandFailed(Exception):
     """Ends a command with an `error:` line, a `hint:` line and a code."""
 
-    def __init__(
-        self, text: str, *, hint: str | None = None, code: ExitCode = ExitCode.FAILED
-    ) -> None:
+    def __init__(self, text: str, *, hint: str | None = None, code: int = ExitCode.FAILED) -> None:
         super().__init__(text)
         self.hint = hint
         self.code = code

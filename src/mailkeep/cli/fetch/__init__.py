@@ -1,0 +1,1 @@
+"""`mailkeep fetch`: a mailbox becomes files."""

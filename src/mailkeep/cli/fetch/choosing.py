@@ -1,0 +1,80 @@
+"""Which accounts a command is about: a URL, names of the settings file, or all of that file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mailkeep.fetch.account import parse_url
+from mailkeep.fetch.failures import WrongSettings
+from mailkeep.fetch.job import Job
+from mailkeep.fetch.policy import Policy
+from mailkeep.fetch.secret_sources import Prompt
+from mailkeep.fetch.settings import FetchSettings, read_settings, settings_path, state_folder
+
+if TYPE_CHECKING:
+    from mailkeep.cli.fetch.options import AccountOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The accounts, and what the settings say for all of them."""
+
+    jobs: tuple[Job, ...]
+    state: Path
+    parallel: int
+
+
+def choose(
+    targets: Sequence[str], options: "AccountOptions", environment: Mapping[str, str]
+) -> Chosen:
+    """Return the accounts that were named.
+
+    Args:
+        targets: one URL, or labels or `user@host` of accounts in the settings; empty for all.
+        options: that change how they are reached.
+        environment: of the process.
+
+    Raises:
+        WrongSettings: there is no such account, or the settings cannot be used.
+    """
+    path = options.config or settings_path(environment)
+    if any("://" in target for target in targets):
+        if len(targets) > 1:
+            raise WrongSettings("one URL at a time", hint=f"several accounts belong into {path}")
+        settings = FetchSettings()
+        jobs: tuple[Job, ...] = (_job_of(targets[0]),)
+    else:
+        settings = read_settings(path)
+        jobs = _named(targets, settings, path)
+    said = options.state or settings.state
+    jobs = tuple(
+        replace(
+            job,
+            account=options.apply(job.account),
+            secret=options.secret(job.account) or job.secret,
+        )
+        for job in jobs
+    )
+    return Chosen(jobs, state_folder(environment, said), settings.parallel)
+
+
+def _job_of(url: str) -> Job:
+    account = parse_url(url)
+    return Job(account.name, account, Policy(), (), Prompt())
+
+
+def _named(targets: Sequence[str], settings: FetchSettings, path: Path) -> tuple[Job, ...]:
+    if not targets:
+        if not settings.jobs:
+            raise WrongSettings(f"{path} has no account to fetch")
+        return settings.jobs
+    by_name = {job.account.name: job for job in settings.jobs}
+    by_name |= {job.label: job for job in settings.jobs}
+    for target in targets:
+        if target in settings.disabled:
+            raise WrongSettings(f"{target} has enabled = false in {path}")
+        if target not in by_name:
+            known = ", ".join(job.label for job in settings.jobs) or "none"
+            raise WrongSettings(f"there is no account {target} in {path}", hint=f"known: {known}")
+    return tuple(dict.fromkeys(by_name[target] for target in targets))

@@ -1,0 +1,183 @@
+"""`mailkeep fetch list|status|login|probe`: what is there, without taking anything."""
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mailkeep.cli.arguments import JsonOption
+from mailkeep.cli.fetch.options import AccountOptions
+from mailkeep.cli.fetch.run import TargetsArgument
+from mailkeep.cli.fetch.signature import with_options
+from mailkeep.cli.talk import say, show, show_json, show_table
+
+if TYPE_CHECKING:
+    from mailkeep.fetch.job import Job
+    from mailkeep.fetch.looking import Looked, Probed
+
+
+@with_options(AccountOptions, "account")
+def list_messages(
+    targets: TargetsArgument = None, *, account: AccountOptions, json: JsonOption = False
+) -> None:
+    """List the messages on the server, and which of them are here."""
+    rows = [
+        (job.account.name, number, uidl.decode("ascii", "backslashreplace"), octets, state)
+        for job, looked in _look(targets, account)
+        for number, uidl, octets, state in zip(
+            looked.listing.numbers,
+            looked.listing.uidls or (),
+            looked.listing.octets,
+            looked.states,
+            strict=True,
+        )
+    ]
+    if json:
+        names = ("account", "number", "uidl", "octets", "state")
+        show_json([dict(zip(names, row, strict=True)) for row in rows])
+    else:
+        shown = [(a, n, "?" if o is None else o, s, u) for a, n, u, o, s in rows]
+        show_table(("ACCOUNT", "NUMBER", "OCTETS", "STATE", "UIDL"), shown)
+
+
+@with_options(AccountOptions, "account")
+def status(
+    targets: TargetsArgument = None, *, account: AccountOptions, json: JsonOption = False
+) -> None:
+    """Count what is only here, only there, and in both places."""
+    counts = []
+    for job, looked in _look(targets, account):
+        stored = sum(state in {"stored", "deleting"} for state in looked.states)
+        counts.append(
+            {
+                "account": job.account.name,
+                "both": stored,
+                "only_here": looked.only_here,
+                "only_there": len(looked.states) - stored,
+                "suspect": looked.suspect,
+                "quarantined": looked.quarantined,
+            }
+        )
+    if json:
+        show_json(counts)
+    else:
+        headings = ("ACCOUNT", "BOTH", "ONLY HERE", "ONLY THERE", "SUSPECT", "QUARANTINED")
+        show_table(headings, [tuple(row.values()) for row in counts])
+
+
+@with_options(AccountOptions, "account")
+def login(
+    targets: TargetsArgument = None, *, account: AccountOptions, json: JsonOption = False
+) -> None:
+    """Log in and out: is the password right?"""
+    from mailkeep.cli.fetch.choosing import choose
+    from mailkeep.cli.fetch.running import asker, run_to_end, told
+    from mailkeep.fetch.looking import try_login
+    from mailkeep.fetch.start import login_source
+    from mailkeep.fetch.state_folder import AccountFolder
+
+    found = []
+    with told():
+        chosen = choose(targets or (), account, os.environ)
+    for job in chosen.jobs:
+        folder = AccountFolder.of(chosen.state, job.account.name)
+        with told():
+            source = login_source(job, ask=asker(), warn=say)
+        trying = try_login(job.account, folder, source, accept_change=account.accept_change)
+        mechanism, messages, octets = run_to_end(trying)
+        found.append(
+            {
+                "account": job.account.name,
+                "mechanism": mechanism,
+                "messages": messages,
+                "octets": octets,
+            }
+        )
+        if not json:
+            say(f"{job.account.name}: the login works ({mechanism}); {messages} messages")
+    if json:
+        show_json(found)
+
+
+@with_options(AccountOptions, "account")
+def probe(
+    host: Annotated[
+        str,
+        typer.Argument(metavar="HOST", help="mail.example.com, or pop3s://mail.example.com:995."),
+    ],
+    *,
+    account: AccountOptions,
+    json: JsonOption = False,
+) -> None:
+    """Show what a server offers to anybody: TLS, certificate, capabilities; without a login."""
+    from mailkeep.cli.fetch.running import run_to_end, told
+    from mailkeep.fetch.account import parse_url
+    from mailkeep.fetch.looking import probe as probe_server
+
+    scheme, separator, rest = host.rpartition("://")
+    url = f"{scheme if separator else 'pop3s'}://{rest if '@' in rest else f'nobody@{rest}'}"
+    with told():
+        wanted = account.apply(parse_url(url))
+    described = _describe(run_to_end(probe_server(wanted)))
+    if json:
+        show_json(described)
+        return
+    for name, value in described.items():
+        if isinstance(value, dict):
+            for inner, words in value.items():
+                show_table_line(f"{name} {inner}", words)
+        else:
+            show_table_line(name, value)
+
+
+def show_table_line(name: str, value: object) -> None:
+    """Print one thing that was found, a name and what it is."""
+    from mailkeep.cli.talk import printable
+
+    text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    show(f"{printable(name.replace('_', ' ')):<26} {printable(text)}".rstrip())
+
+
+def _describe(probed: "Probed") -> dict[str, object]:
+    found: dict[str, object] = {
+        "server": f"{probed.account.host}:{probed.account.port}",
+        "tls": probed.tls or "none: everything can be read on the way",
+        "trusted": probed.problem or ("yes" if probed.tls else "no"),
+    }
+    if probed.certificate is not None:
+        from mailkeep.tls import fingerprints
+        from mailkeep.tls.description import describe_der
+
+        shown = describe_der(probed.certificate)
+        certificate_pin, key_pin = fingerprints(probed.certificate)
+        found["certificate"] = {
+            "names": list(shown.names_untrusted),
+            "subject": shown.subject_untrusted,
+            "issuer": shown.issuer_untrusted,
+            "not_before": shown.not_before.isoformat(),
+            "not_after": shown.not_after.isoformat(),
+            "key": shown.key,
+            "sha256": certificate_pin.hex(),
+            "key_sha256": key_pin.hex(),
+        }
+    found["capabilities"] = {name: list(words) for name, words in probed.capabilities.items()}
+    return found
+
+
+def _look(targets: list[str] | None, account: AccountOptions) -> "list[tuple[Job, Looked]]":
+    from mailkeep.cli.fetch.choosing import choose
+    from mailkeep.cli.fetch.running import asker, run_to_end, told
+    from mailkeep.fetch.looking import look
+    from mailkeep.fetch.start import login_source
+    from mailkeep.fetch.state_folder import AccountFolder
+
+    found = []
+    with told():
+        chosen = choose(targets or (), account, os.environ)
+    for job in chosen.jobs:
+        folder = AccountFolder.of(chosen.state, job.account.name)
+        with told():
+            source = login_source(job, ask=asker(), warn=say)
+        looking = look(job.account, folder, source, accept_change=account.accept_change)
+        found.append((job, run_to_end(looking)))
+    return found
