@@ -45,7 +45,10 @@ class SysExit(IntEnum):
     """Not now: the MTA keeps the mail."""
 
 
-HELP = "Put messages into an account's maildrop: one a file, standard input without."
+def only_listed() -> None:
+    """Put messages into an account's maildrop: one a file, standard input without."""
+    # It stands in the list of commands; `entry` has found a `deliver` before this could run.
+
 
 _EXIT_CODES = """\
 exit codes (sysexits):
@@ -101,7 +104,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = _Parser(
         prog="mailkeep deliver",
         usage="mailkeep [--site DIR] deliver ADDRESS [FILE ...]",
-        description=HELP,
+        description=only_listed.__doc__,
         epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -1,7 +1,8 @@
 """Where `mailkeep` starts and where every failure ends: in a line or two and an exit code.
 
-`deliver` runs once a mail and MTAs read its exit code, so it is found here, before typer is even
-imported, and nothing that happens to it ends in a code that makes an MTA give the mail up.
+`deliver` runs once a mail and `fetch` once in a few minutes, so both are found here, before typer
+is even imported. MTAs read the exit code of `deliver`: nothing that happens to it ends in a code
+that makes an MTA give the mail up.
 """
 
 import os
@@ -34,11 +35,14 @@ def run(arguments: Sequence[str]) -> int:
     Args:
         arguments: what stands behind `mailkeep`.
     """
-    delivery = _find_delivery(arguments)
-    if delivery is None:
-        return _guarded(lambda: _run_command(arguments), failed=ExitCode.WRONG)
-    site, rest = delivery
-    return _guarded(lambda: _run_delivery(site, rest), failed=EXIT_TRY_AGAIN)
+    site, rest = _skip_site(arguments)
+    match rest[:1]:
+        case ["deliver"]:
+            return _guarded(lambda: _run_delivery(site, rest[1:]), failed=EXIT_TRY_AGAIN)
+        case ["fetch"]:
+            return _guarded(lambda: _run_fetch(rest[1:]), failed=ExitCode.WRONG)
+        case _:
+            return _guarded(lambda: _run_command(arguments), failed=ExitCode.WRONG)
 
 
 def _occupy_closed_streams() -> None:
@@ -66,16 +70,23 @@ def _run_delivery(site: Path | None, rest: Sequence[str]) -> int:
     return run_delivery(site, rest)
 
 
-def _find_delivery(arguments: Sequence[str]) -> tuple[Path | None, Sequence[str]] | None:
-    """Return the site and the arguments of `deliver`, if that is the command."""
+def _run_fetch(rest: Sequence[str]) -> int:
+    from mailkeep.cli.ending import run_told
+    from mailkeep.cli.fetch.commands import run_fetch
+
+    return run_told(lambda: run_fetch(rest))
+
+
+def _skip_site(arguments: Sequence[str]) -> tuple[Path | None, Sequence[str]]:
+    """Return the site that is named first, and what stands behind it."""
     site: Path | None = None
     rest = list(arguments)
     while rest and rest[0].partition("=")[0] == "--site":
         _, equals, value = rest.pop(0).partition("=")
         if not equals and not rest:
-            return None
+            return None, arguments
         site = Path(value if equals else rest.pop(0))
-    return (site, rest[1:]) if rest[:1] == ["deliver"] else None
+    return site, rest
 
 
 def _guarded(command: Callable[[], int], *, failed: int) -> int:

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailkeep.cli.failure import CommandFailed, ExitCode
-from mailkeep.site import Site, find_site, read_site
-from mailkeep.values import Address, InvalidAddress
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -18,6 +16,8 @@ if TYPE_CHECKING:
     import typer
 
     from mailkeep.accounts.directory import AccountDirectory
+    from mailkeep.site import Site
+    from mailkeep.values import Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class SiteOption:
         Raises:
             NoSite: there is none.
         """
+        from mailkeep.site import find_site
+
         return find_site(self.said, environment=os.environ, here=Path.cwd())
 
 
@@ -41,16 +43,18 @@ def site_option(context: "typer.Context") -> SiteOption:
     return option if option is not None else SiteOption(None)
 
 
-def open_site(context: "typer.Context") -> Site:
+def open_site(context: "typer.Context") -> "Site":
     """Return the site that a command is about.
 
     Raises:
         SiteError: there is none, it is somebody else's, or its settings are wrong.
     """
+    from mailkeep.site import read_site
+
     return read_site(site_option(context).folder())
 
 
-def open_accounts(site: Site) -> "AbstractContextManager[AccountDirectory]":
+def open_accounts(site: "Site") -> "AbstractContextManager[AccountDirectory]":
     """Open the accounts of a site.
 
     Raises:
@@ -61,19 +65,21 @@ def open_accounts(site: Site) -> "AbstractContextManager[AccountDirectory]":
     return open_at(site)
 
 
-def maildrop_of(site: Site, address: Address) -> Path:
+def maildrop_of(site: "Site", address: "Address") -> Path:
     """Return the folder of an address's mail, which need not be there."""
     from mailkeep.maildrop.maildir import MaildirPaths
 
     return MaildirPaths(site.folder, site.settings.maildrops.path).of(address)
 
 
-def read_address(site: Site, text_untrusted: str) -> Address:
+def read_address(site: "Site", text_untrusted: str) -> "Address":
     """Return the address that an argument names.
 
     Raises:
         CommandFailed: it can name no account.
     """
+    from mailkeep.values import InvalidAddress
+
     try:
         return site.address(text_untrusted)
     except InvalidAddress as refusal:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from mailkeep.fetch.account import parse_url
 from mailkeep.fetch.failures import WrongSettings
-from mailkeep.fetch.job import Job
+from mailkeep.fetch.job import FetchSettings, Job
+from mailkeep.fetch.places import settings_path, state_folder
 from mailkeep.fetch.policy import Policy
 from mailkeep.fetch.secret_sources import Prompt
-from mailkeep.fetch.settings import FetchSettings, read_settings, settings_path, state_folder
 
 if TYPE_CHECKING:
     from mailkeep.cli.fetch.options import AccountOptions
@@ -45,6 +45,10 @@ def choose(
         settings = FetchSettings()
         jobs: tuple[Job, ...] = (_job_of(targets[0]),)
     else:
+        if not path.exists() and (address := next(filter(_is_address, targets), None)):
+            raise WrongSettings(f"{address} is no URL", hint=f"write {_as_url(address)}")
+        from mailkeep.fetch.settings import read_settings
+
         settings = read_settings(path)
         jobs = _named(targets, settings, path)
     said = options.state or settings.state
@@ -64,6 +68,15 @@ def _job_of(url: str) -> Job:
     return Job(account.name, account, Policy(), (), Prompt())
 
 
+def _is_address(target: str) -> bool:
+    """Tell whether somebody has probably left `pop3s://` out."""
+    return "@" in target or "." in target
+
+
+def _as_url(address: str) -> str:
+    return f"pop3s://{address if '@' in address else f'alice@{address}'}"
+
+
 def _named(targets: Sequence[str], settings: FetchSettings, path: Path) -> tuple[Job, ...]:
     if not targets:
         if not settings.jobs:
@@ -76,5 +89,8 @@ def _named(targets: Sequence[str], settings: FetchSettings, path: Path) -> tuple
             raise WrongSettings(f"{target} has enabled = false in {path}")
         if target not in by_name:
             known = ", ".join(job.label for job in settings.jobs) or "none"
-            raise WrongSettings(f"there is no account {target} in {path}", hint=f"known: {known}")
+            address = f"; or write {_as_url(target)}" if _is_address(target) else ""
+            raise WrongSettings(
+                f"there is no account {target} in {path}", hint=f"known: {known}{address}"
+            )
     return tuple(dict.fromkeys(by_name[target] for target in targets))

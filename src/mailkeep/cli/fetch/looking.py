@@ -1,29 +1,25 @@
 """`mailkeep fetch list|status|login|probe`: what is there, without taking anything."""
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import typer
-
-from mailkeep.cli.arguments import JsonOption
-from mailkeep.cli.fetch.options import AccountOptions
-from mailkeep.cli.fetch.run import TargetsArgument
-from mailkeep.cli.fetch.signature import with_options
-from mailkeep.cli.talk import say, show, show_json, show_table
+from mailkeep.cli.failure import ExitCode
+from mailkeep.cli.fetch.amounts import format_count
+from mailkeep.cli.fetch.arguments import argument, group, switch
+from mailkeep.cli.fetch.options import AccountOptions, LookOptions
+from mailkeep.cli.talk import printable, say, show, show_json, show_table
 
 if TYPE_CHECKING:
     from mailkeep.fetch.job import Job
     from mailkeep.fetch.looking import Looked, Probed
 
 
-@with_options(AccountOptions, "account")
-def list_messages(
-    targets: TargetsArgument = None, *, account: AccountOptions, json: JsonOption = False
-) -> None:
+def list_messages(options: LookOptions) -> int:
     """List the messages on the server, and which of them are here."""
     rows = [
         (job.account.name, number, uidl.decode("ascii", "backslashreplace"), octets, state)
-        for job, looked in _look(targets, account)
+        for job, looked in _look(options)
         for number, uidl, octets, state in zip(
             looked.listing.numbers,
             looked.listing.uidls or (),
@@ -32,21 +28,19 @@ def list_messages(
             strict=True,
         )
     ]
-    if json:
+    if options.json:
         names = ("account", "number", "uidl", "octets", "state")
         show_json([dict(zip(names, row, strict=True)) for row in rows])
     else:
         shown = [(a, n, "?" if o is None else o, s, u) for a, n, u, o, s in rows]
         show_table(("ACCOUNT", "NUMBER", "OCTETS", "STATE", "UIDL"), shown)
+    return ExitCode.DONE
 
 
-@with_options(AccountOptions, "account")
-def status(
-    targets: TargetsArgument = None, *, account: AccountOptions, json: JsonOption = False
-) -> None:
+def status(options: LookOptions) -> int:
     """Count what is only here, only there, and in both places."""
     counts = []
-    for job, looked in _look(targets, account):
+    for job, looked in _look(options):
         stored = sum(state in {"stored", "deleting"} for state in looked.states)
         counts.append(
             {
@@ -58,17 +52,15 @@ def status(
                 "quarantined": looked.quarantined,
             }
         )
-    if json:
+    if options.json:
         show_json(counts)
     else:
         headings = ("ACCOUNT", "BOTH", "ONLY HERE", "ONLY THERE", "SUSPECT", "QUARANTINED")
         show_table(headings, [tuple(row.values()) for row in counts])
+    return ExitCode.DONE
 
 
-@with_options(AccountOptions, "account")
-def login(
-    targets: TargetsArgument = None, *, account: AccountOptions, json: JsonOption = False
-) -> None:
+def login(options: LookOptions) -> int:
     """Log in and out: is the password right?"""
     from mailkeep.cli.fetch.choosing import choose
     from mailkeep.cli.fetch.running import asker, run_to_end, told
@@ -78,12 +70,12 @@ def login(
 
     found = []
     with told():
-        chosen = choose(targets or (), account, os.environ)
+        chosen = choose(options.targets, options.account, os.environ)
     for job in chosen.jobs:
         folder = AccountFolder.of(chosen.state, job.account.name)
         with told():
             source = login_source(job, ask=asker(), warn=say)
-        trying = try_login(job.account, folder, source, accept_change=account.accept_change)
+        trying = try_login(job.account, folder, source, accept_change=options.account.accept_change)
         mechanism, messages, octets = run_to_end(trying)
         found.append(
             {
@@ -93,47 +85,52 @@ def login(
                 "octets": octets,
             }
         )
-        if not json:
-            say(f"{job.account.name}: the login works ({mechanism}); {messages} messages")
-    if json:
+        if not options.json:
+            count = format_count(messages, "message")
+            say(f"{printable(job.account.name)}: the login works ({mechanism}); {count}")
+    if options.json:
         show_json(found)
+    return ExitCode.DONE
 
 
-@with_options(AccountOptions, "account")
-def probe(
-    host: Annotated[
-        str,
-        typer.Argument(metavar="HOST", help="mail.example.com, or pop3s://mail.example.com:995."),
-    ],
-    *,
-    account: AccountOptions,
-    json: JsonOption = False,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class ProbeOptions:
+    """All of `mailkeep fetch probe`."""
+
+    host: str = argument("host", "HOST", "mail.example.com, or pop3s://mail.example.com:995.")
+    json: bool = switch("--json", "Print JSON.")
+    account: AccountOptions = group(AccountOptions, "the connection")
+
+
+def probe(options: ProbeOptions) -> int:
     """Show what a server offers to anybody: TLS, certificate, capabilities; without a login."""
     from mailkeep.cli.fetch.running import run_to_end, told
     from mailkeep.fetch.account import parse_url
     from mailkeep.fetch.looking import probe as probe_server
 
-    scheme, separator, rest = host.rpartition("://")
+    scheme, separator, rest = options.host.rpartition("://")
     url = f"{scheme if separator else 'pop3s'}://{rest if '@' in rest else f'nobody@{rest}'}"
     with told():
-        wanted = account.apply(parse_url(url))
+        wanted = options.account.apply(parse_url(url))
     described = _describe(run_to_end(probe_server(wanted)))
-    if json:
+    if options.json:
         show_json(described)
-        return
+        return ExitCode.DONE
     for name, value in described.items():
         if isinstance(value, dict):
             for inner, words in value.items():
-                show_table_line(f"{name} {inner}", words)
+                show_table_line(f"{_IN_LINES.get(name, name)} {inner}", words)
         else:
             show_table_line(name, value)
+    return ExitCode.DONE
+
+
+_IN_LINES = {"capabilities": "capability"}
+"""One a line, for people."""
 
 
 def show_table_line(name: str, value: object) -> None:
     """Print one thing that was found, a name and what it is."""
-    from mailkeep.cli.talk import printable
-
     text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
     show(f"{printable(name.replace('_', ' ')):<26} {printable(text)}".rstrip())
 
@@ -142,8 +139,10 @@ def _describe(probed: "Probed") -> dict[str, object]:
     found: dict[str, object] = {
         "server": f"{probed.account.host}:{probed.account.port}",
         "tls": probed.tls or "none: everything can be read on the way",
-        "trusted": probed.problem or ("yes" if probed.tls else "no"),
+        "trusted": "yes" if probed.tls and not probed.problem else "no",
     }
+    if probed.problem:
+        found["problem"] = probed.problem
     if probed.certificate is not None:
         from mailkeep.tls import fingerprints
         from mailkeep.tls.description import describe_der
@@ -164,7 +163,7 @@ def _describe(probed: "Probed") -> dict[str, object]:
     return found
 
 
-def _look(targets: list[str] | None, account: AccountOptions) -> "list[tuple[Job, Looked]]":
+def _look(options: LookOptions) -> "list[tuple[Job, Looked]]":
     from mailkeep.cli.fetch.choosing import choose
     from mailkeep.cli.fetch.running import asker, run_to_end, told
     from mailkeep.fetch.looking import look
@@ -173,11 +172,11 @@ def _look(targets: list[str] | None, account: AccountOptions) -> "list[tuple[Job
 
     found = []
     with told():
-        chosen = choose(targets or (), account, os.environ)
+        chosen = choose(options.targets, options.account, os.environ)
     for job in chosen.jobs:
         folder = AccountFolder.of(chosen.state, job.account.name)
         with told():
             source = login_source(job, ask=asker(), warn=say)
-        looking = look(job.account, folder, source, accept_change=account.accept_change)
+        looking = look(job.account, folder, source, accept_change=options.account.accept_change)
         found.append((job, run_to_end(looking)))
     return found

@@ -1,13 +1,21 @@
 """The options of `mailkeep fetch`, and what they make of an account."""
 
 import shlex
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from mailkeep.cli.failure import CommandFailed, ExitCode
+from mailkeep.cli.fetch.arguments import (
+    argument,
+    at_least,
+    group,
+    option,
+    pair,
+    repeated,
+    seconds,
+    switch,
+)
 
 if TYPE_CHECKING:
     from mailkeep.fetch.account import Account
@@ -16,77 +24,62 @@ if TYPE_CHECKING:
     from mailkeep.fetch.secret_sources import SecretSource
 
 
+TARGETS = "pop3s://alice@mail.example.com, or accounts of fetch.toml; all of them without."
+"""What every command says of the accounts that it is about."""
+
+
 @dataclass(frozen=True, slots=True)
 class AccountOptions:
     """How to reach an account, and where its secret is."""
 
-    password_stdin: Annotated[
-        bool,
-        typer.Option("--password-stdin", help="Read the password from standard input, one line."),
-    ] = False
-    password_file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Read it from a file that only you can read (0600)."),
-    ] = None
-    password_command: Annotated[
-        str | None,
-        typer.Option(metavar="COMMAND", help="Read it from a program; no shell is used."),
-    ] = None
-    credential: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Read it from a credential of systemd."),
-    ] = None
-    keyring: Annotated[
-        bool, typer.Option("--keyring", help="Read it from the keyring (extra `keyring`).")
-    ] = False
-    netrc: Annotated[bool, typer.Option("--netrc", help="Read it from ~/.netrc.")] = False
-    token_command: Annotated[
-        str | None,
-        typer.Option(metavar="COMMAND", help="Log in with the OAuth token that a program prints."),
-    ] = None
-    auth: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Use this mechanism or none: SCRAM-SHA-256, PLAIN, ..."),
-    ] = None
-    ca: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Trust these authorities (PEM) beside the system's."),
-    ] = None
-    pin: Annotated[
-        list[str],
-        typer.Option(
-            metavar="SHA256",
-            help="Trust only the certificate or key with this SHA-256; may be repeated.",
-        ),
-    ] = field(default_factory=list)
-    client_certificate: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Show this certificate (PEM).")
-    ] = None
-    client_key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Its key, if it is in another file.")
-    ] = None
-    timeout: Annotated[
-        float | None,
-        typer.Option(metavar="S", min=0.1, help="Seconds for one thing to happen; 60 unless said."),
-    ] = None
-    cleartext: Annotated[
-        bool,
-        typer.Option("--cleartext", help="No TLS at all: pop3:// on this machine only."),
-    ] = False
-    accept_change: Annotated[
-        bool,
-        typer.Option(
-            "--accept-change", help="Go on although TLS or login are weaker than they were."
-        ),
-    ] = False
-    state: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Keep journals here, not in ~/.local/state/mailkeep."),
-    ] = None
-    config: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Settings; else ~/.config/mailkeep/fetch.toml."),
-    ] = None
+    password_stdin: bool = switch(
+        "--password-stdin", "Read the password from standard input, one line."
+    )
+    password_file: Path | None = option(
+        "--password-file",
+        "FILE",
+        "Read it from a file that only you can read (0600).",
+        convert=Path,
+    )
+    password_command: str | None = option(
+        "--password-command", "COMMAND", "Read it from a program; no shell is used."
+    )
+    credential: str | None = option("--credential", "NAME", "Read it from a credential of systemd.")
+    keyring: bool = switch("--keyring", "Read it from the keyring (extra `keyring`).")
+    netrc: bool = switch("--netrc", "Read it from ~/.netrc.")
+    token_command: str | None = option(
+        "--token-command", "COMMAND", "Log in with the OAuth token that a program prints."
+    )
+    auth: str | None = option(
+        "--auth", "NAME", "Use this mechanism or none: SCRAM-SHA-256, PLAIN, ..."
+    )
+    ca: Path | None = option(
+        "--ca", "FILE", "Trust these authorities (PEM) beside the system's.", convert=Path
+    )
+    pin: list[str] = repeated(
+        "--pin",
+        "SHA256",
+        "Trust only the certificate or key with this SHA-256; may be repeated.",
+    )
+    client_certificate: Path | None = option(
+        "--client-certificate", "FILE", "Show this certificate (PEM).", convert=Path
+    )
+    client_key: Path | None = option(
+        "--client-key", "FILE", "Its key, if it is in another file.", convert=Path
+    )
+    timeout: float | None = option(
+        "--timeout", "S", "Seconds for one thing to happen; 60 unless said.", convert=seconds
+    )
+    cleartext: bool = switch("--cleartext", "No TLS at all: pop3:// on this machine only.")
+    accept_change: bool = switch(
+        "--accept-change", "Go on although TLS or login are weaker than they were."
+    )
+    state: Path | None = option(
+        "--state", "DIR", "Keep journals here, not in ~/.local/state/mailkeep.", convert=Path
+    )
+    config: Path | None = option(
+        "--config", "FILE", "Settings; else ~/.config/mailkeep/fetch.toml.", convert=Path
+    )
 
     def secret(self, account: "Account") -> "SecretSource | None":
         """Return where the secret of an account is, or None if no option says so.
@@ -96,24 +89,27 @@ class AccountOptions:
         """
         from mailkeep.fetch import secret_sources as sources
 
-        said: list[SecretSource] = []
+        said: dict[str, SecretSource] = {}
         if self.password_stdin:
-            said.append(sources.StandardInput())
+            said["--password-stdin"] = sources.StandardInput()
         if self.password_file is not None:
-            said.append(sources.SecretFile(self.password_file))
+            said["--password-file"] = sources.SecretFile(self.password_file)
         if self.password_command is not None:
-            said.append(sources.SecretCommand(_words(self.password_command)))
+            said["--password-command"] = sources.SecretCommand(_words(self.password_command))
         if self.credential is not None:
-            said.append(sources.SystemdCredential(self.credential))
+            said["--credential"] = sources.SystemdCredential(self.credential)
         if self.keyring:
-            said.append(sources.Keyring(account.host))
+            said["--keyring"] = sources.Keyring(account.host)
         if self.netrc:
-            said.append(sources.Netrc(None))
+            said["--netrc"] = sources.Netrc(None)
         if self.token_command is not None:
-            said.append(sources.TokenCommand(_words(self.token_command)))
+            said["--token-command"] = sources.TokenCommand(_words(self.token_command))
         if len(said) > 1:
-            raise CommandFailed("one secret is enough: two options name one", code=ExitCode.WRONG)
-        return said[0] if said else None
+            raise CommandFailed(
+                f"{' and '.join(said)} each say where the secret is: choose one",
+                code=ExitCode.WRONG,
+            )
+        return next(iter(said.values()), None)
 
     def apply(self, account: "Account") -> "Account":
         """Return an account as these options want it.
@@ -132,7 +128,10 @@ class AccountOptions:
             changes["timeout_s"] = self.timeout
         if self.cleartext:
             if account.transport is Transport.TLS:
-                raise WrongSettings("--cleartext and pop3s:// contradict each other")
+                raise WrongSettings(
+                    "--cleartext and pop3s:// contradict each other",
+                    hint="pop3:// is the one that can do without TLS",
+                )
             changes["transport"] = Transport.CLEARTEXT
         tls = {
             "authorities": self.ca,
@@ -150,46 +149,37 @@ class AccountOptions:
 class MailOptions:
     """What to fetch, where to, and what to delete."""
 
-    to: Annotated[
-        list[str],
-        typer.Option(
-            metavar="DEST",
-            help="maildir:PATH, mbox:FILE, dir:FOLDER, pipe:COMMAND, lmtp:HOST:PORT or"
-            " lmtp:SOCKET; may be repeated, and a message is done when all have it.",
-        ),
-    ] = field(default_factory=list)
-    recipient: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Whose mail it is, for lmtp; else the user's name."),
-    ] = None
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Leave everything on the server (the default).")
-    ] = False
-    delete: Annotated[
-        bool, typer.Option("--delete", help="Delete from the server what is safe everywhere.")
-    ] = False
-    delete_after: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Delete it so long after it was stored: 14d."),
-    ] = None
-    keep_newest: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=0, help="Delete it unless it is among the newest N."),
-    ] = None
-    initial: Annotated[
-        str | None,
-        typer.Option(metavar="WHAT", help="What a first run fetches: all, none, 30d or last:100."),
-    ] = None
-    larger_than: Annotated[
-        tuple[str, str] | None,
-        typer.Option(
-            metavar="SIZE ACTION", help="skip larger messages, or fetch their headers: 20M skip."
-        ),
-    ] = None
-    limit: Annotated[
-        str | None,
-        typer.Option(metavar="SIZE", help="Never take a message above this; 150M unless said."),
-    ] = None
+    to: list[str] = repeated(
+        "--to",
+        "DEST",
+        "maildir:PATH, mbox:FILE, dir:FOLDER, pipe:COMMAND, lmtp:HOST:PORT or lmtp:SOCKET; may be"
+        " repeated, and a message is done when all have it.",
+    )
+    recipient: str | None = option(
+        "--recipient", "ADDRESS", "Whose mail it is, for lmtp; else the user's name."
+    )
+    keep: bool = switch("--keep", "Leave everything on the server (the default).")
+    delete: bool = switch("--delete", "Delete from the server what is safe everywhere.")
+    delete_after: str | None = option(
+        "--delete-after", "TIME", "Delete it so long after it was stored: 14d."
+    )
+    keep_newest: int | None = option(
+        "--keep-newest",
+        "N",
+        "Delete it unless it is among the newest N.",
+        convert=at_least(0),
+    )
+    initial: str | None = option(
+        "--initial", "WHAT", "What a first run fetches: all, none, 30d or last:100."
+    )
+    larger_than: list[str] | None = pair(
+        "--larger-than",
+        ("SIZE", "ACTION"),
+        "skip larger messages, or fetch their headers: 20M skip.",
+    )
+    limit: str | None = option(
+        "--limit", "SIZE", "Never take a message above this; 150M unless said."
+    )
 
     def apply(self, policy: "Policy") -> "Policy":
         """Return a policy as these options want it.
@@ -247,3 +237,12 @@ def with_mail(job: "Job", options: MailOptions) -> "Job":
         destinations=tuple(options.to) or job.destinations,
         recipient=options.recipient or job.recipient,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class LookOptions:
+    """Of the commands that look at accounts."""
+
+    targets: list[str] = argument("targets", "URL|ACCOUNT", TARGETS, count="*")
+    json: bool = switch("--json", "Print JSON.")
+    account: AccountOptions = group(AccountOptions, "the account")

@@ -15,6 +15,8 @@ from mailkeep.values import Secret
 
 Result = TypeVar("Result")
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 GRACE_S = 5.0
 """After the first signal, for what is under way to become durable and for a QUIT to be answered;
 what waits for the network longer is dropped, and nothing stored is lost."""
@@ -50,9 +52,10 @@ def run_until_stopped(make: Callable[[asyncio.Event], Coroutine[Any, Any, int]])
         def note(number: int) -> None:
             received.append(number)
             stop.set()
-            loop.remove_signal_handler(number)  # the next one is not waited for
+            for one in _SIGNALS:
+                loop.remove_signal_handler(one)  # the next one is not waited for
 
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _SIGNALS:
             loop.add_signal_handler(number, note, number)
         task = asyncio.create_task(make(stop))
         code = await _wait(task, stop)

@@ -17,7 +17,6 @@ from mailkeep.cli.fetch.preview import show_preview
 from mailkeep.cli.talk import printable
 
 if TYPE_CHECKING:
-    from mailkeep.fetch.destinations.seam import Destination
     from mailkeep.fetch.events import Reporter
 
 __all__ = [
@@ -54,9 +53,9 @@ def choose_reporter(*, json: bool, quiet: bool) -> Iterator["Reporter"]:
         drop_if_lost(sys.stderr)
 
 
-def describe_destinations(destinations: Iterable["Destination"]) -> str | None:
+def describe_destinations(destinations: Iterable[str]) -> str | None:
     """Return what to say once of destinations where a crash may double a message, or None."""
-    names = [printable(one.name) for one in destinations if not one.is_exactly_once]
+    names = [printable(one) for one in destinations if one.startswith(("pipe:", "lmtp:"))]
     if not names:
         return None
     where = " and ".join(dict.fromkeys(names))

@@ -1,47 +1,50 @@
 """`mailkeep fetch import` and `state rebuild`: what was fetched does not come again."""
 
 import os
-import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from mailkeep.cli.arguments import JsonOption
-from mailkeep.cli.fetch.options import AccountOptions, MailOptions, with_mail
-from mailkeep.cli.fetch.run import TargetsArgument
-from mailkeep.cli.fetch.signature import with_options
+from mailkeep.cli.failure import ExitCode
+from mailkeep.cli.fetch.amounts import format_count
+from mailkeep.cli.fetch.arguments import argument, group, option, repeated, switch
+from mailkeep.cli.fetch.options import TARGETS, AccountOptions, MailOptions, with_mail
 from mailkeep.cli.talk import printable, say, show, show_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mailkeep.fetch.importing.found import ImportedAccount
 
 
-def import_accounts(
-    program: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[PROGRAM]", help="fetchmail, getmail, mpop or thunderbird; all without."
-        ),
-    ] = None,
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="[FILE ...]", help="Its files, if they are not in the usual place."),
-    ] = None,
-    *,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be taken over, and write nothing.")
-    ] = False,
-    json: JsonOption = False,
-    state: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Keep journals here, not in ~/.local/state/mailkeep."),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Settings; else ~/.config/mailkeep/fetch.toml."),
-    ] = None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """All of `mailkeep fetch import`."""
+
+    program: str | None = argument(
+        "program", "PROGRAM", "fetchmail, getmail, mpop or thunderbird; all without.", count="?"
+    )
+    paths: list[Path] = argument(
+        "paths",
+        "FILE",
+        "Its files, if they are not in the usual place.",
+        count="*",
+        convert=Path,
+    )
+    to: list[str] = repeated(
+        "--to", "DEST", "Where mail goes of accounts whose old destination cannot be taken over."
+    )
+    dry_run: bool = switch("--dry-run", "Print what would be taken over, and write nothing.")
+    json: bool = switch("--json", "Print JSON.")
+    state: Path | None = option(
+        "--state", "DIR", "Keep journals here, not in ~/.local/state/mailkeep.", convert=Path
+    )
+    config: Path | None = option(
+        "--config", "FILE", "Settings; else ~/.config/mailkeep/fetch.toml.", convert=Path
+    )
+
+
+def import_accounts(options: ImportOptions) -> int:
     """Take over accounts, and what they have fetched, from another program: nothing comes twice.
 
     Accounts are written to the settings if there are none yet, else printed. Nothing is deleted
@@ -50,30 +53,90 @@ def import_accounts(
     from mailkeep.cli.fetch.running import told
     from mailkeep.fetch.importing.reading import find_imports
     from mailkeep.fetch.importing.writing import settings_text
-    from mailkeep.fetch.settings import settings_path, state_folder
+    from mailkeep.fetch.settings import settings_path
 
+    path = options.config or settings_path(os.environ)
     with told():
-        found = find_imports(program, home=Path.home(), environment=os.environ, paths=paths or ())
-    if not found:
-        say("nothing was found to take over")
-        return
-    journals = state_folder(os.environ, state)
+        journals = _journals(path, options.state)
+        found = find_imports(
+            options.program, home=Path.home(), environment=os.environ, paths=options.paths
+        )
+        found = _with_destination(found, options.to)
     for account in found:
-        noted = 0 if dry_run else _import_state(account, journals)
-        told_of = "would be noted" if dry_run else "were noted"
-        say(f"{printable(account.label)}: {noted or len(account.seen)} messages {told_of} as seen")
+        noted = len(account.seen) if options.dry_run else _import_state(account, journals)
+        told_of = "would be noted" if options.dry_run else "noted"
+        say(f"{printable(account.label)}: {format_count(noted, 'message')} {told_of} as seen")
         for note in account.notes:
             say(f"  note: {printable(note)}")
     text = settings_text(found)
-    path = config or settings_path(os.environ)
-    if json:
-        show_json([_described(account) for account in found])
-    elif dry_run or path.exists():
-        show(text.rstrip("\n"))
-        say(f"add what you want of this to {path}")
-    else:
+    is_written = not (options.dry_run or path.exists())
+    if is_written:
         _write_settings(path, text)
-        say(f"wrote {path}: look at it, then run `mailkeep fetch --dry-run`")
+    if options.json:
+        show_json([_described(account) for account in found])
+    elif not is_written:
+        show(text.rstrip("\n"))
+    say(_next_step(found, printable(str(path)), is_written=is_written))
+    return ExitCode.DONE
+
+
+def _journals(settings: Path, state: Path | None) -> Path:
+    """Return where the journals are, as the settings say it if there are some already.
+
+    Raises:
+        WrongSettings: they cannot be used.
+    """
+    from mailkeep.fetch.settings import read_settings, state_folder
+
+    if state is None and settings.exists():
+        state = read_settings(settings).state
+    return state_folder(os.environ, state)
+
+
+def _with_destination(
+    accounts: "Sequence[ImportedAccount]", to: "Sequence[str]"
+) -> "list[ImportedAccount]":
+    """Give these destinations to the accounts that have none.
+
+    Raises:
+        WrongSettings: one of them is no destination.
+    """
+    from mailkeep.fetch.importing.draft import NO_DESTINATION
+
+    chosen = tuple(_from_anywhere(text) for text in to)
+    if not chosen:
+        return list(accounts)
+    return [
+        account
+        if account.to
+        else replace(
+            account, to=chosen, notes=tuple(n for n in account.notes if n != NO_DESTINATION)
+        )
+        for account in accounts
+    ]
+
+
+def _from_anywhere(to: str) -> str:
+    """Return a destination with its path as the settings want it: the same from every folder."""
+    from mailkeep.fetch.destinations import parse_destination
+
+    parse_destination(to, recipient="anybody", spool=Path())  # it says what is wrong
+    kind, _, rest = to.partition(":")
+    if kind in {"maildir", "mbox", "dir"} and not rest.startswith("~/"):
+        return f"{kind}:{Path(rest).expanduser().absolute()}"
+    return to
+
+
+def _next_step(accounts: "Sequence[ImportedAccount]", path: str, *, is_written: bool) -> str:
+    homeless = sum(not account.to for account in accounts)
+    if homeless:
+        what = format_count(homeless, "account")
+        note = f"{what} without a destination: a comment until you give one; or import with --to\n"
+    else:
+        note = ""
+    if is_written:
+        return f"{note}wrote {path}: look at it, then run `mailkeep fetch --dry-run`"
+    return f"{note}add what you want of this to {path}"
 
 
 def _import_state(account: "ImportedAccount", journals: Path) -> int:
@@ -114,15 +177,17 @@ def _write_settings(path: Path, text: str) -> None:
         file.write(text)
 
 
-@with_options(AccountOptions, "account")
-@with_options(MailOptions, "mail")
-def rebuild_state(
-    targets: TargetsArgument = None,
-    *,
-    account: AccountOptions,
-    mail: MailOptions,
-    json: JsonOption = False,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class RebuildOptions:
+    """All of `mailkeep fetch state rebuild`."""
+
+    targets: list[str] = argument("targets", "URL|ACCOUNT", TARGETS, count="*")
+    json: bool = switch("--json", "Print JSON.")
+    mail: MailOptions = group(MailOptions, "the mail")
+    account: AccountOptions = group(AccountOptions, "the account")
+
+
+def rebuild_state(options: RebuildOptions) -> int:
     """Make a lost journal anew: what destinations have and the server lists counts as stored."""
     from mailkeep.cli.fetch.choosing import choose
     from mailkeep.cli.fetch.running import asker, run_to_end, told
@@ -132,8 +197,8 @@ def rebuild_state(
 
     rebuilt = []
     with told():
-        chosen = choose(targets or (), account, os.environ)
-    for job in (with_mail(one, mail) for one in chosen.jobs):
+        chosen = choose(options.targets, options.account, os.environ)
+    for job in (with_mail(one, options.mail) for one in chosen.jobs):
         folder = AccountFolder.of(chosen.state, job.account.name)
         with told():
             destinations = make_destinations(job, folder)
@@ -141,8 +206,8 @@ def rebuild_state(
         done = run_to_end(rebuild_account(job.account, folder, destinations, source))
         name = job.account.name
         rebuilt.append({"account": name, "listed": done.listed, "stored": done.known})
-        if not json:
+        if not options.json:
             say(f"{name}: {done.known} of {done.listed} messages on the server are stored here")
-    if json:
+    if options.json:
         show_json(rebuilt)
-    sys.stdout.flush()
+    return ExitCode.DONE
