@@ -106,12 +106,16 @@ def parse_url(text: str) -> Account:
     Raises:
         WrongSettings: it names none, or has a password in it.
     """
+    if re.search(r"[\x00-\x20\x7f]", text):  # urlsplit takes some of them out without a word
+        raise WrongSettings("a URL has no spaces and no control characters", hint=_EXAMPLE)
     try:
         parts = urlsplit(text)
         has_password = parts.password is not None
         port = None if has_password else parts.port
-    except ValueError as cause:
-        raise WrongSettings("this is not a URL", hint=_EXAMPLE) from cause
+        user = unquote(parts.username or "", errors="strict")
+    except ValueError:
+        # What is no URL may have a password anywhere, and the cause quotes a part of it.
+        raise WrongSettings("this is not a URL", hint=_EXAMPLE) from None
     if has_password:
         raise WrongSettings(
             "a password in a URL can be read by everybody on this machine",
@@ -119,12 +123,20 @@ def parse_url(text: str) -> Account:
         )
     transport = _SCHEMES.get(parts.scheme)
     if transport is None:
-        raise WrongSettings(f"{text} is no POP3 URL", hint=_EXAMPLE)
+        raise WrongSettings(f"{_without_password(text)} is no POP3 URL", hint=_EXAMPLE)
     if parts.path.strip("/") or parts.query or parts.fragment:
-        raise WrongSettings(f"{text} has something behind the host", hint=_EXAMPLE)
-    if not parts.username:
+        shown = _without_password(text)
+        raise WrongSettings(f"{shown} has something behind the host", hint=_EXAMPLE)
+    if not user:
         raise WrongSettings(f"{text} names no user", hint=_EXAMPLE)
-    return make_account(parts.hostname or "", unquote(parts.username), transport, port)
+    if port == 0:
+        raise WrongSettings("a port is a number from 1 to 65535", hint=_EXAMPLE)
+    return make_account(parts.hostname or "", user, transport, port)
+
+
+def _without_password(text: str) -> str:
+    """Return a text that is no URL of ours as it may be shown."""
+    return re.sub(r":(?!//[^:]*$).*@", ":...@", text)
 
 
 _EXAMPLE = "write pop3s://alice@mail.example.com"
@@ -134,10 +146,11 @@ def make_account(host: str, user: str, transport: Transport, port: int | None = 
     """Return an account with the usual port of its transport.
 
     Raises:
-        WrongSettings: the host is none, or the user has a line break or NUL (S-58).
+        WrongSettings: the host is none, or the user has a line break or NUL (S-58), or octets that
+            are no text.
     """
-    if re.search(r"[\r\n\0]", user) or not user:
-        raise WrongSettings("a user name is not empty and has no line break")
+    if re.search(r"[\r\n\0\ud800-\udfff]", user) or not user:
+        raise WrongSettings("a user name is text, not empty, without a line break")
     named = host_name(host)
     return Account(
         host=named,

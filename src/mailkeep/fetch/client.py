@@ -13,7 +13,7 @@ task uses a client at a time. After an error only `close` means anything.
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from mailkeep.fetch.account import Account, Transport
@@ -25,7 +25,7 @@ from mailkeep.fetch.failures import (
     TlsRefused,
     WrongSettings,
 )
-from mailkeep.fetch.listing import Listing
+from mailkeep.fetch.listing import Listing, Overview
 from mailkeep.fetch.refusals import command_failure, login_failure, quote
 from mailkeep.pop3 import (
     CAPABILITIES_LIMIT_OCTETS,
@@ -182,48 +182,75 @@ class Client:
             NetworkFailed, TlsRefused, ProtocolBroken.
         """
         self.send(commands.Capa())
-        answer = await self.answer()
-        body = await self.body(CAPABILITIES_LIMIT_OCTETS) if answer.has_body else b""
-        self.capabilities = parse_capabilities(body)
-        return self.capabilities
+        return await self._take_capabilities()
 
     async def stat(self) -> tuple[int, int | None]:
         """Return how many messages there are, and their octets."""
-        status = await self._ok(commands.Stat())
-        try:
-            return parse_stat(status.text_untrusted)
-        except RemoteProtocolError as cause:
-            raise ProtocolBroken(str(cause)) from cause
+        self.send(commands.Stat())
+        return parse_stat((await self._read_totals())[0])
 
-    async def read_listing(self, *, pipelined: bool) -> Listing:
+    async def open_mailbox(self, *, pipelined: bool) -> Overview:
+        """Return the totals and the unique-ids of the mailbox, and learn the capabilities anew.
+
+        They tell whether anything has changed since they were last seen; only if so is
+        `read_listing` worth its time. A server may take seconds before it answers: it opens the
+        mailbox.
+
+        Args:
+            pipelined: ask for everything at once.
+
+        Raises:
+            ServerBusy: the server cannot list now; nothing is known of the mailbox (S-34).
+            ProtocolBroken: it refuses UIDL after it listed it in CAPA.
+        """
+        asked = (commands.Capa(), commands.Stat(), commands.Uidl(None))
+        if pipelined:
+            self.send(*asked)
+        else:
+            self.send(asked[0])
+        await self._take_capabilities()
+        if not pipelined:
+            self.send(asked[1])
+        totals, messages = await self._read_totals()
+        if not pipelined:
+            self.send(asked[2])
+        answer = await self.answer()
+        if answer.has_body:
+            return Overview(messages, totals, await self.body(LISTING_LIMIT_OCTETS))
+        if "UIDL" in self.capabilities or answer.status.code_untrusted:
+            raise command_failure(answer.status, "UIDL")
+        return Overview(messages, totals, None)
+
+    async def read_listing(self, overview: Overview) -> Listing:
         """Return the mailbox as UIDL and LIST tell it.
 
         LIST is a hint for sizes: where it says less than UIDL, sizes are unknown (S-29).
 
         Args:
-            pipelined: send both at once.
+            overview: of this session.
 
         Raises:
-            ServerBusy: the server cannot list now; nothing is known of the mailbox (S-34).
-            ProtocolBroken: it refuses LIST, or refuses UIDL after it listed it in CAPA.
+            ServerBusy: the server cannot list now.
+            ProtocolBroken: it refuses LIST, or a listing is none.
         """
-        asked = (commands.Uidl(None), commands.List(None))
-        if pipelined:
-            self.send(*asked)
-        else:
-            self.send(asked[0])
-        uidls = await self._read_uidls()
-        if not pipelined:
-            self.send(asked[1])
-        sizes = await self._columns(await self._listing_answer("LIST"))
-        if uidls is None:
-            return Listing(sizes[0], None, parse_sizes(sizes[1]))
-        is_contradicted = list(uidls[0]) != list(sizes[0])
-        return Listing(*uidls, _sizes_of(uidls[0], sizes), is_contradicted)
+        self.send(commands.List(None))
+        answer = await self.answer()
+        if not answer.status.is_ok:
+            raise command_failure(answer.status, "LIST")
+        body = await self.body(LISTING_LIMIT_OCTETS)
+        try:
+            sizes = parse_listing(body)
+            if overview.uidls is None:
+                return Listing(sizes[0], None, parse_sizes(sizes[1]))
+            numbers, uidls = parse_listing(overview.uidls)
+        except RemoteProtocolError as cause:
+            raise ProtocolBroken(str(cause)) from cause
+        is_contradicted = numbers != sizes[0] and list(numbers) != list(sizes[0])
+        return Listing(numbers, uidls, _sizes_of(numbers, sizes), is_contradicted)
 
     async def list_messages(self) -> list[ListedMessage]:
         """Return the mailbox, a value a message."""
-        listing = await self.read_listing(pipelined=False)
+        listing = await self.read_listing(await self.open_mailbox(pipelined=False))
         uidls: Sequence[bytes | None] = listing.uidls or [None] * len(listing.numbers)
         rows = zip(listing.numbers, uidls, listing.octets, strict=True)
         return [ListedMessage(MessageNumber(number), uidl, size) for number, uidl, size in rows]
@@ -283,6 +310,8 @@ class Client:
             NetworkFailed: the connection is over.
             WrongSettings: a name or a password cannot be said in a line.
         """
+        if self._core.is_idle and (unasked := self._connection.take_waiting()):
+            self._core.receive(unasked)  # it is no answer to what is sent now
         try:
             self._connection.write(b"".join(map(self._core.send, asked)))
         except UnsayableCommand as cause:
@@ -424,13 +453,14 @@ class Client:
             self.send(commands.Pass(login.secret))
             status = (await self.answer()).status
         if not status.is_ok:
-            raise login_failure(status, is_token=False)
+            raise login_failure(_without(status, login.secret), is_token=False)
 
     async def _authenticate(self, mechanism: ClientMechanism, login: Login) -> None:
         """Run one exchange; +OK counts only when the mechanism is content with it (S-59)."""
         try:
             status = await self._exchange(mechanism)
             if not status.is_ok:
+                status = _without(status, login.secret)
                 raise login_failure(status, is_token=login.is_token, detail=mechanism.refusal)
             mechanism.finish()
         except UnusableLogin as cause:
@@ -458,24 +488,19 @@ class Client:
             raise ProtocolBroken("the server sent something else than an answer")
         return event.status
 
-    async def _read_uidls(self) -> tuple[Sequence[int], Sequence[bytes]] | None:
+    async def _take_capabilities(self) -> Capabilities:
         answer = await self.answer()
-        if answer.has_body:
-            return await self._columns(answer)
-        failure = command_failure(answer.status, "UIDL")
-        if "UIDL" in self.capabilities or answer.status.code_untrusted:
-            raise failure
-        return None
+        body = await self.body(CAPABILITIES_LIMIT_OCTETS) if answer.has_body else b""
+        self.capabilities = parse_capabilities(body)
+        return self.capabilities
 
-    async def _listing_answer(self, command: str) -> Answer:
-        answer = await self.answer()
-        if not answer.status.is_ok:
-            raise command_failure(answer.status, command)
-        return answer
-
-    async def _columns(self, _answer: Answer) -> tuple[Sequence[int], Sequence[bytes]]:
+    async def _read_totals(self) -> tuple[bytes, int]:
+        """Return what answers STAT, and the number of messages in it."""
+        status = (await self.answer()).status
+        if not status.is_ok:
+            raise command_failure(status, "STAT")
         try:
-            return parse_listing(await self.body(LISTING_LIMIT_OCTETS))
+            return status.text_untrusted, parse_stat(status.text_untrusted)[0]
         except RemoteProtocolError as cause:
             raise ProtocolBroken(str(cause)) from cause
 
@@ -498,6 +523,14 @@ _NONCE_OCTETS = 24
 """192 random bits; RFC 5802 section 5.1 asks for enough that none is met twice."""
 
 _NO_TLS_HINT = "is this port for TLS from the first octet? pop3:// asks for STLS on port 110"
+
+
+def _without(status: Status, secret: Secret) -> Status:
+    """Return a refusal that can be shown: a server may repeat what it was told."""
+    octets = secret.reveal()
+    if octets and octets in status.text_untrusted:
+        return replace(status, text_untrusted=b"(it repeats the password)")
+    return status
 
 
 def _fits_a_line(mechanism: str, initial: Secret) -> bool:

@@ -14,8 +14,6 @@ from mailkeep.fetch.loopback import is_loopback
 from mailkeep.fetch.remembered import Seen, judge_change
 from mailkeep.sasl import Login
 
-LOGIN_DELAY = "login delay"
-
 
 async def connect(
     account: Account,
@@ -23,7 +21,7 @@ async def connect(
     before: Mapping[str, str],
     tell: Callable[[Connected | LoggedIn], None],
 ) -> tuple[Client, dict[str, str]]:
-    """Return a client that is logged in and knows the server's capabilities.
+    """Return a client that is logged in; its capabilities are those from before.
 
     Args:
         account: where.
@@ -50,14 +48,10 @@ async def connect(
         _refuse(before, seen)
         await client.login(login)
         tell(LoggedIn(client.mechanism))
-        await client.read_capabilities()
     except BaseException:
         client.close()
         raise
-    facts = seen.facts()
-    if delay := client.capabilities.get("LOGIN-DELAY"):
-        facts[LOGIN_DELAY] = delay[0]
-    return client, facts
+    return client, seen.facts()
 
 
 def protection_of(account: Account) -> Seen:

@@ -8,6 +8,8 @@ does it.
 """
 
 import asyncio
+import os
+import re
 import ssl
 
 from mailkeep.fetch.failures import NetworkFailed, TlsRefused
@@ -108,6 +110,10 @@ class Connection(asyncio.Protocol):
         """
         while not self._waiting:
             await self._wait(what)
+        return self.take_waiting()
+
+    def take_waiting(self) -> bytes:
+        """Return what has arrived so far, which may be nothing."""
         octets = self._waiting[0] if len(self._waiting) == 1 else b"".join(self._waiting)
         self._waiting.clear()
         self._waiting_octets = 0
@@ -211,7 +217,10 @@ async def open_connection(host: str, port: int, *, timeout_s: float) -> Connecti
 
 
 def _reason(failure: OSError) -> str:
-    return failure.strerror or str(failure)
+    """Return why, in the system's words: asyncio puts its own calls and all addresses into it."""
+    numbers = dict.fromkeys(re.findall(r"\[Errno ([0-9]+)\]", str(failure)))
+    said = " and ".join(os.strerror(int(number)) for number in numbers)
+    return said or failure.strerror or str(failure)
 
 
 def _why_lost(cause: Exception | None) -> str:

@@ -16,6 +16,7 @@ from typing import assert_never
 from mailkeep.fetch.client import Client
 from mailkeep.fetch.destinations.seam import DestinationUnavailable
 from mailkeep.fetch.disk import Disk
+from mailkeep.fetch.endings import MessageTooLong, Stopped
 from mailkeep.fetch.events import Progress, Reporter
 from mailkeep.fetch.failures import LimitReached, ProtocolBroken, StorageFailed
 from mailkeep.fetch.plan import Wanted
@@ -34,14 +35,6 @@ INTEND_AHEAD = 500
 """Messages journalled in one transaction: one wait for the disk, and not all before the first."""
 
 _PROGRESS_S = 0.1
-
-
-class Stopped(Exception):
-    """The user wants it to end; what was ended is durable after `Storing.flush`."""
-
-
-class MessageTooLong(Exception):
-    """A message has more octets than it may have; the connection is of no more use (S-42)."""
 
 
 class Download:
@@ -119,7 +112,11 @@ class Download:
 
     async def _receive_one(self, entry: Entry) -> None:
         self.current = entry
-        event = await self._client.next_event()
+        try:
+            event = await self._client.next_event()
+        except ProtocolBroken:
+            await self._storing.doubt_last()
+            raise
         match event:
             case Answer(has_body=True):
                 await self._receive_body(entry)

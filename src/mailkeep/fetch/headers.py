@@ -4,9 +4,11 @@ TOP asks for it (RFC 1939 section 7). A server that sends the whole body instead
 and only the header is used (S-49); one that refuses TOP leaves the question open.
 """
 
+import contextlib
 import email.utils
 import re
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC
 
 from mailkeep.fetch.client import Client
 from mailkeep.fetch.failures import ProtocolBroken
@@ -72,11 +74,10 @@ def date_of(header: bytes | None) -> int | None:
     unfolded = _FOLDED.sub(b"", header)
     for pattern in (_RECEIVED, _DATE):
         if found := pattern.search(unfolded):
-            try:
+            with contextlib.suppress(ValueError, OverflowError):
                 date = email.utils.parsedate_to_datetime(found[1].decode("ascii", "replace"))
-                return int(date.timestamp())
-            except (ValueError, OverflowError):
-                continue
+                # One without a zone, or with -0000, is in UTC, wherever this machine is.
+                return int((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp())
     return None
 
 

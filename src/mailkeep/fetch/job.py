@@ -4,10 +4,14 @@ It holds no secret, only where one is read, so it may be printed and compared.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from mailkeep.fetch.account import Account
 from mailkeep.fetch.policy import Policy
 from mailkeep.fetch.secret_sources import SecretSource
+
+PARALLEL = 4
+"""Sessions at a time: enough to hide the slow ones, few enough for one host's limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +33,20 @@ class Job:
     secret: SecretSource
     recipient: str | None = None
     every_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FetchSettings:
+    """What the settings file says.
+
+    Attributes:
+        parallel: accounts at a time, one session each.
+        state: where journals are; None for the usual place (see `mailkeep.fetch.places`).
+        jobs: the accounts to fetch, in the order of the file.
+        disabled: labels of the accounts with `enabled = false`.
+    """
+
+    parallel: int = PARALLEL
+    state: Path | None = None
+    jobs: tuple[Job, ...] = ()
+    disabled: tuple[str, ...] = ()

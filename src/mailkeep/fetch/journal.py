@@ -15,6 +15,7 @@ It blocks; all calls come from one thread of the disk's, one at a time. It uses 
 back is compared with what it was.
 """
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +25,7 @@ from typing import Any
 from mailkeep.fetch.failures import JournalUnusable, StorageFailed
 from mailkeep.fetch.names import MessageKey
 from mailkeep.fetch.rows import (
+    HEADER_ONLY,
     IMPORTED,
     MANGLED,
     SUSPECT,
@@ -40,6 +42,9 @@ VERSION = 1
 
 BUSY_TIMEOUT_S = 5.0
 """Only `status` reads while a run writes; the account's lock keeps a second run out."""
+
+CLOCK = "clock"
+"""The fact that says the latest time that was seen."""
 
 GRACE_S = 30 * 86_400
 """How long a stored message may be missing from listings before it counts as gone (S-36, S-37)."""
@@ -89,12 +94,19 @@ _COLUMNS = (
 
 
 class Journal:
-    """An account's journal. Make one with `open_journal`."""
+    """An account's journal. Make one with `open_journal`.
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    Attributes:
+        was_left_open: the last run was killed. If the disk has cut what it wrote last, SQLite drops
+            it silently, so there may be messages that the journal does not know.
+    """
+
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, *, was_left_open: bool = False
+    ) -> None:
         self.path = path
+        self.was_left_open = was_left_open
         self._connection = connection
-        self._destinations: dict[str, int] = {}
 
     def close(self) -> None:
         """Let it go. Safe to call twice."""
@@ -109,11 +121,15 @@ class Journal:
         return dict(self._all(query, (State.STORED, State.LEFT)))
 
     def others(self) -> list[Row]:
-        """Return all rows that `settled` leaves out, oldest generation first; none that is gone.
+        """Return the newest generation's rows that `settled` leaves out; none that is gone.
 
         What is gone grows for ever where mail is deleted; `gone` returns what is asked for.
         """
-        where = "state != ? AND (state NOT IN (?, ?) OR ordinal > 0) ORDER BY generation"
+        newest = (
+            "NOT EXISTS (SELECT 1 FROM message newer WHERE newer.uidl = message.uidl AND"
+            " newer.ordinal = message.ordinal AND newer.generation > message.generation)"
+        )
+        where = f"state != ? AND (state NOT IN (?, ?) OR ordinal > 0) AND {newest} ORDER BY id"
         return self._rows(where, (State.GONE, State.STORED, State.LEFT))
 
     def gone(self, uidls: Iterable[bytes]) -> list[Row]:
@@ -162,7 +178,7 @@ class Journal:
     def set_mark(self, destination: str, mark: int) -> None:
         """Remember it, durably, before something is appended."""
         with self._writing() as connection:
-            self._put_mark(connection, destination, mark)
+            _put_mark(connection, destination, mark)
 
     def fact(self, name: str) -> str | None:
         """Return something remembered of the account."""
@@ -203,20 +219,20 @@ class Journal:
         A message that was intended before keeps its row, its time and so its file name.
         """
         insert = (
-            "INSERT INTO message (uidl, ordinal, generation, state, place, listed_at, announced)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (uidl, ordinal, generation) DO UPDATE SET"
-            " announced = excluded.announced, state = excluded.state"
+            "INSERT INTO message"
+            " (uidl, ordinal, generation, state, place, listed_at, announced, note)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (uidl, ordinal, generation) DO UPDATE"
+            " SET announced = excluded.announced, state = excluded.state,"
+            " note = CASE WHEN excluded.note = '' AND note != ? THEN note ELSE excluded.note END"
             " RETURNING id, listed_at, place, failures, octets IS NOT NULL"
         )
+        intended = []
         with self._writing() as connection:
-            return [
-                Intended(
-                    *connection.execute(
-                        insert, (*_key(i.key), State.FETCHING, i.place, now, i.announced)
-                    ).fetchone()
-                )
-                for i in intents
-            ]
+            for i in intents:
+                note = HEADER_ONLY if i.header_only else ""
+                row = (*_key(i.key), State.FETCHING, i.place, now, i.announced, note, HEADER_ONLY)
+                intended.append(Intended(*connection.execute(insert, row).fetchone()))
+        return intended
 
     def leave(
         self,
@@ -239,7 +255,12 @@ class Journal:
     def commit(
         self, outcomes: Sequence[Outcome], marks: Mapping[str, int | None], *, now: int
     ) -> None:
-        """Journal a batch that is durable in its destinations, in one transaction."""
+        """Journal a batch that is durable in its destinations, in one transaction.
+
+        Its age counts from the latest time that was ever seen: what is stored while the clock
+        stands in 1970 is not old when it is right again (S-13).
+        """
+        stored_at = max(now, int(self.fact(CLOCK) or 0))
         update = (
             "UPDATE message SET octets = ?, sha256 = ?, header_sha256 = ?, state = ?, note = ?,"
             " failures = failures + ?, stored_at = CASE WHEN ? THEN ? END WHERE id = ?"
@@ -253,37 +274,38 @@ class Journal:
                 o.note,
                 o.failed,
                 o.state in {State.STORED, State.HEADER},
-                now,
+                stored_at,
                 o.id,
             )
             for o in outcomes
         ]
         with self._writing() as connection:
             connection.executemany(update, rows)
+            names = {name for o in outcomes for name in o.held}
+            numbers = {name: _destination(connection, name) for name in names}
             held = [
-                (o.id, self._destination(connection, name), place)
-                for o in outcomes
-                for name, place in o.held.items()
+                (o.id, numbers[name], place) for o in outcomes for name, place in o.held.items()
             ]
             connection.executemany("INSERT OR REPLACE INTO held VALUES (?, ?, ?)", held)
             for name, mark in marks.items():
                 if mark is not None:
-                    self._put_mark(connection, name, mark)
+                    _put_mark(connection, name, mark)
 
     def adopt(self, pairs: Sequence[tuple[int, Row]], *, now: int) -> None:
         """Note that messages with new unique-ids are old ones, in the same places (S-32).
 
         Args:
-            pairs: the id of the new row, and the old row, which counts as gone from now on.
+            pairs: the id of the new row, and the old row, which was stored whole and counts as
+                gone from now on.
             now: seconds since 1970.
         """
         with self._writing() as connection:
             for number, old in pairs:
                 connection.execute(
                     "UPDATE message SET (state, octets, sha256, header_sha256, stored_at, note) ="
-                    " (SELECT state, octets, sha256, header_sha256, stored_at, note FROM message"
+                    " (SELECT ?, octets, sha256, header_sha256, stored_at, note FROM message"
                     " WHERE id = ?) WHERE id = ?",
-                    (old.id, number),
+                    (State.STORED, old.id, number),
                 )
                 connection.execute(
                     "INSERT OR REPLACE INTO held SELECT ?, destination, place FROM held"
@@ -298,13 +320,19 @@ class Journal:
     def deletable(self, destinations: Sequence[str]) -> dict[tuple[bytes, int], Safe]:
         """Return the stored messages that each of these destinations holds.
 
+        None that ever had a twin of the same unique-id: which of them is left, nobody says (S-30).
+
         Args:
-            destinations: all that the account has now; one that was added later holds less.
+            destinations: all that the account has now; one that was added later holds less. Where
+                there are none, nothing is safe.
         """
+        if not destinations:
+            return {}
         query = (
             "SELECT m.uidl, m.ordinal, m.id, m.stored_at, m.note FROM message m WHERE m.state = ?"
-            " AND m.sha256 IS NOT NULL AND (SELECT count(*) FROM held h JOIN destination d ON"
-            " d.id = h.destination WHERE h.message = m.id AND d.name IN"
+            " AND m.sha256 IS NOT NULL AND NOT EXISTS (SELECT 1 FROM message twin WHERE"
+            " twin.uidl = m.uidl AND twin.ordinal > 0) AND (SELECT count(*) FROM held h"
+            " JOIN destination d ON d.id = h.destination WHERE h.message = m.id AND d.name IN"
             " (SELECT value FROM json_each(?))) = ?"
         )
         values = (State.STORED, json.dumps(destinations), len(destinations))
@@ -345,6 +373,12 @@ class Journal:
         gone = state is State.GONE
         with self._writing() as connection:
             connection.executemany(change, [(state, gone, now, note, note, i) for i in ids])
+
+    def doubt(self, number: int) -> bool:
+        """Note that a stored message may have arrived cut (S-46); tell whether it is stored."""
+        change = "UPDATE message SET note = ? WHERE id = ? AND state = ?"
+        with self._writing() as connection:
+            return connection.execute(change, (SUSPECT, number, State.STORED)).rowcount > 0
 
     def fail(self, number: int, reason: str, *, limit: int) -> int:
         """Count a failure of a message, and return how many there were; at `limit` it is set aside.
@@ -404,16 +438,17 @@ class Journal:
     def _writing(self) -> "_Transaction":
         return _Transaction(self.path, self._connection)
 
-    def _put_mark(self, connection: sqlite3.Connection, name: str, mark: int) -> None:
-        number = self._destination(connection, name)
-        connection.execute("UPDATE destination SET mark = ? WHERE id = ?", (mark, number))
 
-    def _destination(self, connection: sqlite3.Connection, name: str) -> int:
-        if name not in self._destinations:
-            connection.execute("INSERT OR IGNORE INTO destination (name) VALUES (?)", (name,))
-            found = connection.execute("SELECT id FROM destination WHERE name = ?", (name,))
-            self._destinations[name] = found.fetchone()[0]
-        return self._destinations[name]
+def _put_mark(connection: sqlite3.Connection, name: str, mark: int) -> None:
+    number = _destination(connection, name)
+    connection.execute("UPDATE destination SET mark = ? WHERE id = ?", (mark, number))
+
+
+def _destination(connection: sqlite3.Connection, name: str) -> int:
+    """Return a destination's number; not kept, because a transaction that fails takes it back."""
+    connection.execute("INSERT OR IGNORE INTO destination (name) VALUES (?)", (name,))
+    found = connection.execute("SELECT id FROM destination WHERE name = ?", (name,))
+    return int(found.fetchone()[0])
 
 
 class _Transaction:
@@ -431,13 +466,20 @@ class _Transaction:
         return self._connection
 
     def __exit__(self, _kind: object, failure: BaseException | None, _trace: object) -> None:
-        try:
-            self._connection.execute("ROLLBACK" if failure else "COMMIT")
-        except sqlite3.Error as cause:
-            if failure is None:
+        if failure is None:
+            try:
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as cause:
+                self._undo()
                 raise _failure(self._path, cause) from cause
+            return
+        self._undo()
         if isinstance(failure, sqlite3.Error):
             raise _failure(self._path, failure) from failure
+
+    def _undo(self) -> None:
+        with contextlib.suppress(sqlite3.Error):  # some failures have undone it already
+            self._connection.execute("ROLLBACK")
 
 
 def open_journal(path: Path, *, create: bool = True) -> Journal:
@@ -452,58 +494,101 @@ def open_journal(path: Path, *, create: bool = True) -> Journal:
         StorageFailed: it cannot be opened or made.
     """
     try:
-        mode = "rwc" if create else "rw"
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode={mode}",
-            uri=True,
-            timeout=BUSY_TIMEOUT_S,
-            isolation_level=None,
-            check_same_thread=False,  # one thread at a time, not always the same
-        )
+        if create and not path.exists():
+            _make(path)
+        was_left_open = Path(f"{path}-wal").exists()
+        connection = _connect(path, mode="rw")
+        try:
+            _make_ready(path, connection)
+        except BaseException:
+            connection.close()
+            raise
     except sqlite3.Error as cause:
         raise _failure(path, cause) from cause
+    except OSError as cause:
+        raise StorageFailed(f"the journal {path} cannot be made: {cause.strerror}") from cause
+    return Journal(path, connection, was_left_open=was_left_open)
+
+
+def _connect(path: Path, *, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,  # one thread at a time, not always the same
+    )
+
+
+def _make(path: Path) -> None:
+    """Make an empty journal, which gets its name when it is whole.
+
+    So a file without tables was not left by a crash: it is damaged. What SQLite has left beside a
+    journal that was moved away must not be taken for a part of the new one.
+    """
+    from mailkeep.fetch.destinations.durable import fsync_folder  # needed once an account
+
+    new = path.with_name(f"{path.name}.new")
+    for left in (new, Path(f"{new}-journal"), Path(f"{path}-wal"), Path(f"{path}-shm")):
+        left.unlink(missing_ok=True)
+    connection = _connect(new, mode="rwc")
     try:
-        _make_ready(path, connection)
-    except sqlite3.Error as cause:
+        with _Transaction(path, connection):
+            for statement in _TABLES.split(";\n"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+    finally:
         connection.close()
-        raise _failure(path, cause) from cause
-    except BaseException:
-        connection.close()
-        raise
-    return Journal(path, connection)
+    new.replace(path)
+    fsync_folder(path.parent)
 
 
 def _make_ready(path: Path, connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         raise JournalUnusable(
             f"the journal {path} was written by a newer version of Mailkeep",
             hint="use that version; nothing was changed",
         )
-    if version == VERSION:
-        return
-    with _Transaction(path, connection) as writing:
-        for statement in _TABLES.split(";\n"):
-            if statement.strip():
-                writing.execute(statement)
-        writing.execute(f"PRAGMA user_version = {VERSION}")
+    if version < VERSION:
+        raise _damaged(path, "it has no tables of ours")
+    if not _ends_with_a_page(path, connection):
+        raise _damaged(path, "it is cut short")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
 
 
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+def _ends_with_a_page(path: Path, connection: sqlite3.Connection) -> bool:
+    """Tell whether the last page is all there; SQLite reads zeros for what is missing of it.
+
+    A state of zero would be STORED. Pages that are missing as a whole SQLite sees itself; and while
+    there is a write-ahead log, the end may still be in it.
+    """
+    log = Path(f"{path}-wal")
+    if log.exists() and log.stat().st_size:
+        return True
+    (page_octets,) = connection.execute("PRAGMA page_size").fetchone()
+    return path.stat().st_size % int(page_octets) == 0
+
+
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
+"""SQLITE_ERROR is what a table or a column that is missing gives: every statement here is fixed."""
 
 
 def _failure(path: Path, cause: sqlite3.Error) -> StorageFailed | JournalUnusable:
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-    if code in _DAMAGED or "no such" in str(cause):
-        return JournalUnusable(
-            f"the journal {path} is damaged ({cause}); nothing was fetched or deleted",
-            hint="put a backup in its place; or move it away and run `mailkeep fetch state rebuild`"
-            " so that what you have does not come again",
-        )
+    if code in _DAMAGED:
+        return _damaged(path, str(cause))
     return StorageFailed(f"the journal {path} cannot be used: {cause}")
+
+
+def _damaged(path: Path, reason: str) -> JournalUnusable:
+    return JournalUnusable(
+        f"the journal {path} is damaged ({reason}); nothing more is fetched or deleted",
+        hint="put a backup in its place; or move it away and run `mailkeep fetch state rebuild`"
+        " so that what you have does not come again",
+    )
 
 
 def _key(key: MessageKey) -> tuple[bytes, int, int]:

@@ -5,6 +5,21 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Overview:
+    """What STAT and UIDL say of a mailbox, as it came.
+
+    Attributes:
+        messages: how many STAT counts.
+        totals: the text behind STAT's +OK: messages and octets.
+        uidls: UIDL's lines; None if the server has no unique-ids.
+    """
+
+    messages: int
+    totals: bytes
+    uidls: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """The whole mailbox, in columns: a hundred thousand messages are no hundred thousand objects.
 

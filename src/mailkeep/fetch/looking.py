@@ -127,7 +127,7 @@ async def _probe(account: Account, problem: str | None) -> Probed:
 async def _read_listing(account: Account, login: LoginSource, facts: Mapping[str, str]) -> Listing:
     client, _ = await connect(account, await login(), facts, _ignore)
     try:
-        listing = await client.read_listing(pipelined=False)
+        listing = await client.read_listing(await client.open_mailbox(pipelined=False))
         if listing.uidls is None:
             listing = await identify_by_headers(client, listing, pipelined=False)
         await client.quit()

@@ -20,6 +20,7 @@ from mailkeep.fetch.rows import SUSPECT, Row, Safe, State
 
 _UNKNOWN = -1
 """Stands for "not in the journal" where None stands for "size not known"."""
+_NOBODY: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,12 @@ class Check:
 
     Attributes:
         wanted: what to do if it is none.
-        candidates: unique-ids of rows that it may be.
+        candidates: unique-ids of rows that it may be; one set for all messages of a size, because
+            a mailbox may have thousands of one size.
     """
 
     wanted: Wanted
-    candidates: tuple[bytes, ...]
+    candidates: frozenset[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,8 @@ def plan_fetch(
     plan = Plan()
     uidls = listing.uidls or ()
     listed = dict(zip(uidls, listing.octets, strict=True))
-    if len(listed) == len(uidls) and not (listed.items() - known.settled.items()):
+    lone = _lone_twins(known, uidls)
+    if len(listed) == len(uidls) and not lone and not (listed.items() - known.settled.items()):
         plan.stored = len(uidls)
         return plan
     sizes = _sizes_of_vanished(known, listed)
@@ -116,7 +119,9 @@ def plan_fetch(
     for number, uidl, ordinal, announced in _messages(listing):
         before = known.settled.get(uidl, _UNKNOWN) if ordinal == 0 else _UNKNOWN
         row = known.others.get((uidl, ordinal))
-        if before != _UNKNOWN:
+        if uidl in lone and (before != _UNKNOWN or _is_settled(row)):
+            _doubt(plan, Wanted(number, MessageKey(uidl, ordinal), announced, Why.REUSED))
+        elif before != _UNKNOWN:
             _plan_settled(plan, number, uidl, announced, before)
         elif row is not None:
             _plan_row(plan, number, announced, row, policy)
@@ -124,7 +129,7 @@ def plan_fetch(
             why = Why.BEFORE_FIRST_RUN
             plan.leave.append(Wanted(number, MessageKey(uidl, ordinal), announced, why))
         else:
-            candidates = tuple(sizes.get(announced, ())) if announced is not None else ()
+            candidates = sizes.get(announced, _NOBODY)
             wanted = Wanted(number, MessageKey(uidl, ordinal), announced, Why.NEW)
             _plan_wanted(plan, wanted, policy, candidates)
     return plan
@@ -146,14 +151,37 @@ def _messages(listing: Listing) -> Iterator[tuple[int, bytes, int, int | None]]:
         seen[uidl] += 1
 
 
-def _sizes_of_vanished(known: Known, listed: Mapping[bytes, object]) -> dict[int, list[bytes]]:
+def _lone_twins(known: Known, uidls: Sequence[bytes]) -> set[bytes]:
+    """Return the unique-ids that fewer messages have than before: which is left, nobody says."""
+    places = {uidl: 0 for uidl, ordinal in known.others if ordinal}
+    if not places:
+        return set()
+    for uidl, ordinal in known.others:
+        if ordinal:
+            places[uidl] = max(places[uidl], ordinal)
+    counts = Counter(uidl for uidl in uidls if uidl in places)
+    return {uidl for uidl, count in counts.items() if count <= places[uidl]}
+
+
+def _is_settled(row: Row | None) -> bool:
+    return row is not None and row.state in {State.STORED, State.LEFT}
+
+
+def _doubt(plan: Plan, wanted: Wanted) -> None:
+    """Let its header decide whether a message is the one that its unique-id was (S-30, S-31)."""
+    plan.check.append(Check(wanted, frozenset({wanted.key.uidl})))
+
+
+def _sizes_of_vanished(
+    known: Known, listed: Mapping[bytes, object]
+) -> dict[int | None, frozenset[bytes]]:
     """Return the stored messages that are no longer listed, by their announced size."""
-    sizes: dict[int, list[bytes]] = {}
+    sizes: dict[int | None, set[bytes]] = {}
     for uidl in known.settled.keys() - listed.keys():
         octets = known.settled[uidl]
         if octets is not None:
-            sizes.setdefault(octets, []).append(uidl)
-    return sizes
+            sizes.setdefault(octets, set()).add(uidl)
+    return {octets: frozenset(uidls) for octets, uidls in sizes.items()}
 
 
 def _first_run(
@@ -189,16 +217,17 @@ def _plan_settled(
     if before is None or announced is None or before == announced:
         plan.stored += 1
         return
-    wanted = Wanted(number, MessageKey(uidl), announced, Why.REUSED)
-    plan.check.append(Check(wanted, (uidl,)))
+    _doubt(plan, Wanted(number, MessageKey(uidl), announced, Why.REUSED))
 
 
 def _plan_row(plan: Plan, number: int, announced: int | None, row: Row, policy: Policy) -> None:
     key = row.key
     following = MessageKey(key.uidl, key.ordinal, key.generation + 1)
     match row.state:
-        case State.FETCHING | State.DELETING:
-            _plan_wanted(plan, Wanted(number, key, announced, Why.AGAIN), policy, ())
+        case State.FETCHING:
+            _plan_wanted(plan, Wanted(number, key, announced, Why.AGAIN), policy)
+        case State.DELETING:
+            plan.stored += 1  # S-05: it is still there, and that settles it
         case State.QUARANTINED:
             plan.skip.append(Skipped(number, key.uidl, announced, Why.QUARANTINED))
         case State.HEADER if _is_too_large(announced, policy):
@@ -206,16 +235,20 @@ def _plan_row(plan: Plan, number: int, announced: int | None, row: Row, policy: 
         case State.HEADER:
             plan.fetch.append(Wanted(number, following, announced, Why.WHOLE_NOW))
         case State.GONE:
-            candidates = (key.uidl,) if row.header_sha256 else ()
+            candidates = frozenset({key.uidl}) if was_stored(row) else _NOBODY
             wanted = Wanted(number, following, announced, Why.REUSED)
             _plan_wanted(plan, wanted, policy, candidates)
-        case State.STORED | State.LEFT if announced in {row.announced, None}:
+        case State.STORED | State.LEFT if row.announced is None or announced is None:
+            plan.stored += 1  # as for those whose ordinal is 0
+        case State.STORED | State.LEFT if announced == row.announced:
             plan.stored += 1  # a twin: its ordinal is not 0
         case State.STORED | State.LEFT:
-            plan.check.append(Check(Wanted(number, following, announced, Why.REUSED), (key.uidl,)))
+            _doubt(plan, Wanted(number, following, announced, Why.REUSED))
 
 
-def _plan_wanted(plan: Plan, wanted: Wanted, policy: Policy, candidates: tuple[bytes, ...]) -> None:
+def _plan_wanted(
+    plan: Plan, wanted: Wanted, policy: Policy, candidates: frozenset[bytes] = _NOBODY
+) -> None:
     if candidates:
         plan.check.append(Check(wanted, candidates))
     elif (sized := judge_size(wanted, policy)) is None:
@@ -235,8 +268,8 @@ def judge_size(wanted: Wanted, policy: Policy) -> Wanted | None:
 
 
 def _is_too_large(announced: int | None, policy: Policy) -> bool:
-    limit = policy.limit_octets if policy.larger_than is None else policy.larger_than
-    return announced is not None and announced > limit
+    limits = (policy.limit_octets, policy.larger_than)
+    return announced is not None and any(n is not None and announced > n for n in limits)
 
 
 def decide_check(check: Check, header_sha256: bytes, candidates: Sequence[Row]) -> Row | None:
@@ -248,9 +281,15 @@ def decide_check(check: Check, header_sha256: bytes, candidates: Sequence[Row]) 
         candidates: rows of `check.candidates` that no other message was matched with.
     """
     for row in candidates:
-        if row.header_sha256 == header_sha256 and row.key.uidl in check.candidates:
+        is_same = row.header_sha256 == header_sha256 and row.key.uidl in check.candidates
+        if is_same and was_stored(row):
             return row
     return None
+
+
+def was_stored(row: Row) -> bool:
+    """Tell whether a message was once durable here, whole, whatever the server has of it now."""
+    return row.state in {State.STORED, State.GONE} and row.stored_at is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,10 +82,10 @@ def parse_size(text: str) -> int:
     Raises:
         WrongSettings: it stands for none.
     """
-    found = re.fullmatch(r"([0-9]{1,12})([kmg]?)", text.lower())
+    found = re.fullmatch(r"([0-9]{1,12})([kmgKMG]?)", text)
     if not found:
         raise WrongSettings(f"{text} is not a size", hint="write 500k, 20M or 1G")
-    return int(found[1]) * _UNITS_OCTETS[found[2]]
+    return int(found[1]) * _UNITS_OCTETS[found[2].lower()]
 
 
 def parse_initial(text: str) -> tuple[Initial, int]:

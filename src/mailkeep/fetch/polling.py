@@ -10,6 +10,9 @@ BACK_OFF_LIMIT_S = 3600.0
 REFUSED_LIMIT_S = 4 * 3600.0
 """After a refused login: repeated tries lock accounts, and only a person can mend it (S-24)."""
 
+LOGIN_DELAY_LIMIT_S = 24 * 3600
+"""What a server may ask for: one that asks for more would end the polling of its mailbox."""
+
 JITTER = 0.1
 """A tenth to either side, so that a thousand clients do not come in the same second."""
 
@@ -49,4 +52,4 @@ def next_delay(every_s: float, past: Past, draw: float) -> float:
         doublings = min(past.failures + (2 if refused else -1), _DOUBLINGS_LIMIT)
         delay = max(every_s, min(every_s * 2**doublings, limit))
     jittered = delay * (1 + JITTER * (2 * draw - 1))
-    return max(jittered, past.login_delay_s)
+    return max(jittered, min(past.login_delay_s, LOGIN_DELAY_LIMIT_S))

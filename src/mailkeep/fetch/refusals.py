@@ -17,7 +17,11 @@ from mailkeep.fetch.failures import (
 from mailkeep.pop3 import Status
 
 _BUSY_CODES = frozenset({"IN-USE", "LOGIN-DELAY", "SYS/TEMP"})
-_BUSY_WORDS = re.compile(rb"\b(lock(ed)? by|is locked|in use|busy|too many|try again|later|wait)\b")
+_BUSY_WORDS = re.compile(
+    rb"\b(lock(ed)? by|in use|busy|too many|try again|later|wait"
+    rb"|(maildrop|mailbox)\b.*\block(ed)?|lock\b.*\b(maildrop|mailbox))\b"
+)
+"""A mailbox that is locked is in use (S-22); an account that is locked is no matter of minutes."""
 
 
 def login_failure(status: Status, *, is_token: bool, detail: str | None = None) -> FetchFailed:

@@ -4,6 +4,7 @@ Somebody between client and server can take TLS and the strong mechanisms out of
 offers. A program that has met them before need not believe it.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -55,7 +56,7 @@ def judge_expire(words: Sequence[str]) -> str | None:
     Args:
         words: the arguments of the capability EXPIRE; empty if it is not listed.
     """
-    if not words or words[0] == "NEVER" or not words[0].isdecimal():
+    if not words or not re.fullmatch("[0-9]{1,9}", words[0]):  # NEVER, or no number of days
         return None
     if int(words[0]) == 0:
         return "the server deletes mail once it was read: the copy here is the only one"

@@ -21,6 +21,8 @@ class State(IntEnum):
     HEADER = 6
 
 
+HEADER_ONLY = "header only"
+"""The note of a row that is being fetched: what a crash leaves of it is only the header."""
 SUSPECT = "suspect"
 """A row's note: it arrived much shorter than announced, so it is not deleted (S-46)."""
 IMPORTED = "imported"
@@ -50,11 +52,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A message that will be asked for."""
+    """A message that will be asked for; `header_only` as in `plan.Wanted`."""
 
     key: MessageKey
     place: int
     announced: int | None
+    header_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,8 @@ class Outcome:
         id: of its row.
         received: what came.
         held: the destinations that have it now, and where.
-        state: STORED if all have it, HEADER if it is only the header, else FETCHING.
+        state: STORED if all have it, HEADER if it is only the header, QUARANTINED if it was refused
+            too often, else FETCHING.
         note: `SUSPECT`, a reason, or "".
         failed: whether this try counts as a failure.
     """

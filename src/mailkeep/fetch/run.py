@@ -1,41 +1,41 @@
-"""One account's run: lock, journal, destinations, sessions, and an end that says how it was.
+"""One account's run: lock, journal, sessions, and an end that says how it was.
 
 A run may need several sessions: the connection broke, a message was too long to be read on, a
 server that said PIPELINING did not mean it, a server that shows its mail in parts. What was stored
 is never fetched again, whatever ends a session.
+
+A server may take a second to open a big mailbox. Meanwhile the destinations are made ready, and
+what only a mailbox with mail needs is imported: a run that finds nothing new is as long as the
+server's work.
 """
 
 import asyncio
 import contextlib
 import os
+import re
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from mailkeep.fetch.account import Account
 from mailkeep.fetch.client import Client
-from mailkeep.fetch.connecting import LOGIN_DELAY, connect, refuse_cleartext
-from mailkeep.fetch.destinations.folder import FolderDestination
-from mailkeep.fetch.destinations.seam import Destination
+from mailkeep.fetch.connecting import connect, refuse_cleartext
 from mailkeep.fetch.disk import Disk
-from mailkeep.fetch.download import MessageTooLong, Stopped
+from mailkeep.fetch.endings import MessageTooLong, Stopped
 from mailkeep.fetch.events import Ended, Event, Reporter, Warned
-from mailkeep.fetch.failures import (
-    FetchExit,
-    FetchFailed,
-    NetworkFailed,
-    ProtocolBroken,
-)
+from mailkeep.fetch.failures import FetchExit, FetchFailed, NetworkFailed, ProtocolBroken
 from mailkeep.fetch.journal import Journal, open_journal
-from mailkeep.fetch.plan import judge_clock
 from mailkeep.fetch.policy import Policy
 from mailkeep.fetch.remembered import REMEMBERED, judge_expire
-from mailkeep.fetch.session import CLOCK, DOUBTED, Parts, Preview, Session
-from mailkeep.fetch.settling import adopt_found, prepare_destinations
 from mailkeep.fetch.state_folder import AccountFolder
-from mailkeep.fetch.storing import Storing
 from mailkeep.sasl import Login
+
+if TYPE_CHECKING:
+    from mailkeep.fetch.destinations.seam import Destination
+    from mailkeep.fetch.listing import Overview
+    from mailkeep.fetch.session import Parts, Preview, Session
 
 RECONNECT_DELAYS_S = (0.5, 2.0, 5.0, 10.0, 20.0)
 """Between the sessions of one run when a connection breaks in the middle: short, because the mail
@@ -73,6 +73,19 @@ class Options:
     reconnect_delays_s: Sequence[float] = RECONNECT_DELAYS_S
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a run holds from its beginning.
+
+    Attributes:
+        journal: of the account, whose lock is held.
+        disk: where it is used.
+    """
+
+    journal: Journal
+    disk: Disk
+
+
 class AccountRun:
     """Everything that one account's run needs, from its lock on."""
 
@@ -80,19 +93,31 @@ class AccountRun:
         self,
         account: Account,
         policy: Policy,
-        destinations: Sequence[Destination],
+        destinations: "Callable[[], Sequence[Destination]]",
         folder: AccountFolder,
         login: LoginSource,
         report: Reporter,
         options: Options | None = None,
     ) -> None:
+        """Put the run together; nothing is opened yet.
+
+        Args:
+            account: where.
+            policy: what is wanted.
+            destinations: makes them, off the loop, when the server has let us in.
+            folder: of the account's state.
+            login: who.
+            report: who is told.
+            options: how.
+        """
         self._account = account
         self._policy = policy
-        self._destinations = destinations
+        self._make_destinations = destinations
         self._folder = folder
         self._login = login
         self._report = report
         self._options = options or Options()
+        self._parts: Parts | None = None
         self._deleted = 0
         self._unsettled = 0
         self._started = 0.0
@@ -104,46 +129,39 @@ class AccountRun:
         return self._login_delay_s
 
     async def fetch(self) -> Ended:
-        """Fetch the account to its end; never raises what `FetchFailed` covers.
+        """Fetch the account to its end; never raises.
 
         Returns:
             how it ended, which was reported too.
         """
         self._started = time.monotonic()
-        parts: Parts | None = None
         failure: FetchFailed | None = None
         code = int(FetchExit.DONE)
         try:
-            async with self._open() as parts:
-                try:
-                    await self._sessions(parts)
-                except Stopped:
-                    code = _INTERRUPTED
+            async with self._open() as opened:
+                await self._sessions(opened)
+        except Stopped:
+            code = _INTERRUPTED
         except FetchFailed as caught:
             failure, code = caught, int(caught.code)
         except Exception as caught:  # noqa: BLE001  # the top of one account; the others go on
             failure, code = _apology(caught), int(FetchExit.WRONG)
-        ended = self._end(parts, code, failure)
+        ended = self._end(code, failure)
         self._report(self._account.name, ended)
         return ended
 
-    async def preview(self) -> Preview:
-        """Return what `fetch` would do; nothing is stored, deleted or remembered.
+    async def preview(self) -> "Preview":
+        """Return what `fetch` would do; nothing is stored, deleted or remembered of messages.
 
         Raises:
             FetchFailed: it cannot be found out.
         """
-        async with self._open(is_preview=True) as parts:
-            client = await self._connect(parts)
-            try:
-                session = Session(parts, client, pipelined=await self._may_pipeline(parts, client))
-                return await session.preview()
-            finally:
-                client.close()
+        async with self._open() as opened, self._begun(opened) as (session, opening):
+            return await session.preview(await opening)
 
     @contextlib.asynccontextmanager
-    async def _open(self, *, is_preview: bool = False) -> AsyncIterator[Parts]:
-        """Lock the account, open its journal, make its destinations ready."""
+    async def _open(self) -> AsyncIterator[Opened]:
+        """Lock the account, open its journal, and let everything go at the end."""
         refuse_cleartext(self._account)
         self._folder.make()
         disk = Disk()
@@ -152,42 +170,52 @@ class AccountRun:
             closing.enter_context(self._folder.locked())
             journal = await disk.run(open_journal, self._folder.journal)
             closing.callback(journal.close)
-            for destination in self._destinations:
-                closing.callback(destination.close)
-            parts = self._parts(journal, disk)
-            if not is_preview:
-                await self._recover(parts)
             try:
-                yield parts
+                yield Opened(journal, disk)
             finally:
-                await parts.storing.close()
-                await disk.run(self._remember_time, journal)
+                await self._close_parts(disk, journal)
 
-    def _parts(self, journal: Journal, disk: Disk) -> Parts:
-        max_s = self._options.max_s
+    async def _close_parts(self, disk: Disk, journal: Journal) -> None:
+        if self._parts is None:
+            return
+        await self._parts.storing.close()
+        for destination in self._parts.destinations:
+            destination.close()
+        await disk.run(self._remember_time, journal)
+
+    def _begin_work(self, opened: Opened) -> "Parts":
+        """Import what mail needs, and make the destinations. Blocks."""
+        from mailkeep.fetch.destinations.folder import FolderDestination
+        from mailkeep.fetch.session import Parts
+        from mailkeep.fetch.storing import Storing
+
+        destinations = self._make_destinations()
+        clock = self._options.clock
         storing = Storing(
             self._account.name,
-            self._destinations,
-            journal,
-            disk,
+            destinations,
+            opened.journal,
+            opened.disk,
             self._report,
-            self._options.clock,
+            clock,
             FolderDestination(self._folder.quarantine),
         )
         return Parts(
             self._account,
             self._policy,
-            self._destinations,
-            journal,
-            disk,
+            destinations,
+            opened.journal,
+            opened.disk,
             storing,
             self._report,
-            self._options.clock,
+            clock,
             self._options.stop,
-            None if max_s is None else asyncio.get_running_loop().time() + max_s,
         )
 
-    async def _recover(self, parts: Parts) -> None:
+    async def _recover(self, parts: "Parts") -> None:
+        """Make the destinations ready, and take over what a crashed run left there."""
+        from mailkeep.fetch.settling import adopt_found, prepare_destinations
+
         told = await parts.disk.run(prepare_destinations, parts.destinations, parts.journal)
         for line in told:
             parts.tell(Warned(line))
@@ -195,42 +223,66 @@ class AccountRun:
             adopt_found, self._account.name, parts.destinations, parts.journal, now=parts.now
         )
 
-    async def _sessions(self, parts: Parts) -> None:
+    async def _sessions(self, opened: Opened) -> None:
         """Hold sessions until one ends well with nothing more to come."""
         delays = iter(self._options.reconnect_delays_s)
+        max_s = self._options.max_s
+        deadline = None if max_s is None else asyncio.get_running_loop().time() + max_s
         while True:
             try:
-                fetched = await self._session(parts)
+                fetched = await self._session(opened, deadline)
             except (MessageTooLong, NetworkFailed, ProtocolBroken) as failure:
-                await self._judge_failure(parts, failure, delays)
+                await self._judge_failure(opened, failure, delays)
                 continue
             if not (self._account.hides_read_mail and fetched):
                 return
 
-    async def _session(self, parts: Parts) -> int:
-        parts.download = None
-        client = await self._connect(parts)
-        try:
-            session = Session(parts, client, pipelined=await self._may_pipeline(parts, client))
-            end = await session.run()
-        finally:
-            client.close()
+    async def _session(self, opened: Opened, deadline: float | None) -> int:
+        if self._parts is not None:
+            self._parts.download = None
+        is_first = self._parts is None
+        async with self._begun(opened) as (session, opening):
+            session.parts.deadline = deadline
+            if is_first:
+                await self._recover(session.parts)
+            overview = await opening
+            self._heed_capabilities(session.client)
+            end = await session.run(overview)
         self._deleted += end.deleted
         self._unsettled += end.unsettled
         return end.fetched
 
+    @contextlib.asynccontextmanager
+    async def _begun(
+        self, opened: Opened
+    ) -> "AsyncIterator[tuple[Session, asyncio.Task[Overview]]]":
+        """Log in, and get ready while the server opens the mailbox."""
+        client, pipelined = await self._connect(opened)
+        opening = asyncio.create_task(client.open_mailbox(pipelined=pipelined))
+        try:
+            if self._parts is None:
+                self._parts = await asyncio.to_thread(self._begin_work, opened)
+            from mailkeep.fetch.session import Session
+
+            yield Session(self._parts, client, pipelined=pipelined), opening
+        finally:
+            client.close()
+            opening.cancel()
+            await asyncio.wait([opening])
+
     async def _judge_failure(
-        self, parts: Parts, failure: Exception, delays: Iterator[float]
+        self, opened: Opened, failure: Exception, delays: Iterator[float]
     ) -> None:
         """Decide whether another session may do better; else raise the failure.
 
         Only a session that came to its messages is followed by another. A message during which it
         ended is counted as failed; one that is to blame for sure is not asked for again.
         """
-        if parts.download is None:
+        parts = self._parts
+        if parts is None or parts.download is None:
             raise failure
         entry = parts.download.current
-        was_pipelined = await parts.disk.run(parts.journal.fact, PIPELINING) != _BROKEN
+        was_pipelined = not await self._is_broken(opened)
         if isinstance(failure, ProtocolBroken) and parts.download.is_pipelined and was_pipelined:
             parts.tell(Warned(f"{failure}; going on with one command at a time"))
             await parts.disk.run(parts.journal.set_facts, {PIPELINING: _BROKEN})
@@ -250,26 +302,37 @@ class AccountRun:
         if self._options.stop.is_set():
             raise Stopped
 
-    async def _connect(self, parts: Parts) -> Client:
+    async def _connect(self, opened: Opened) -> tuple[Client, bool]:
+        """Return a client that is logged in, and whether commands may follow each other."""
         login = await self._login()
-        facts = await parts.disk.run(parts.journal.facts)
+        facts = await opened.disk.run(opened.journal.facts)
         before = {} if self._options.accept_change else facts
         client, seen = await connect(self._account, login, before, self._tell)
-        delay = seen.get(LOGIN_DELAY, "0")
-        self._login_delay_s = int(delay) if delay.isdecimal() else 0
         if self._options.accept_change:
             seen = dict.fromkeys(REMEMBERED, "") | seen
-        if warning := judge_expire(client.capabilities.get("EXPIRE", ())):
-            parts.tell(Warned(warning))
         if any(facts.get(name, "") != value for name, value in seen.items()):
-            await parts.disk.run(parts.journal.set_facts, seen)
-        return client
+            await opened.disk.run(opened.journal.set_facts, seen)
+        return client, client.can_pipeline and not await self._is_broken(opened)
+
+    async def _is_broken(self, opened: Opened) -> bool:
+        """Tell whether the server's PIPELINING was found not to be what it says (S-26)."""
+        return await opened.disk.run(opened.journal.fact, PIPELINING) == _BROKEN
+
+    def _heed_capabilities(self, client: Client) -> None:
+        """Take note of what the server says of itself after login."""
+        delay = "".join(client.capabilities.get("LOGIN-DELAY", ())[:1])
+        self._login_delay_s = int(delay) if re.fullmatch("[0-9]{1,9}", delay) else 0
+        if warning := judge_expire(client.capabilities.get("EXPIRE", ())):
+            self._tell(Warned(warning))
 
     def _tell(self, event: Event) -> None:
         self._report(self._account.name, event)
 
     def _remember_time(self, journal: Journal) -> None:
         """Keep the latest time that was seen, and whether it came in a jump (S-13)."""
+        from mailkeep.fetch.plan import judge_clock
+        from mailkeep.fetch.session import CLOCK, DOUBTED
+
         now = int(self._options.clock())
         last = journal.fact(CLOCK)
         last_seen = int(last) if last else None
@@ -279,13 +342,8 @@ class AccountRun:
             {CLOCK: str(max(now, last_seen or now)), DOUBTED: "yes" if jumped else "no"}
         )
 
-    async def _may_pipeline(self, parts: Parts, client: Client) -> bool:
-        if not client.can_pipeline:
-            return False
-        return await parts.disk.run(parts.journal.fact, PIPELINING) != _BROKEN
-
-    def _end(self, parts: Parts | None, code: int, failure: FetchFailed | None) -> Ended:
-        tally = parts.storing.tally if parts else None
+    def _end(self, code: int, failure: FetchFailed | None) -> Ended:
+        tally = self._parts.storing.tally if self._parts else None
         failed = tally.failed if tally else 0
         if code == FetchExit.DONE and failed:
             code = FetchExit.PARTIAL

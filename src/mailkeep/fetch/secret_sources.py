@@ -14,11 +14,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from mailkeep.fetch.account import Account
 from mailkeep.fetch.failures import TokenNeeded, WrongSettings
-from mailkeep.fetch.oauth import AccessToken, OAuthClient, refresh_access_token
 from mailkeep.fetch.secret_commands import read_command
 from mailkeep.fetch.secret_files import (
     CREDENTIAL_FORBIDDEN,
@@ -29,6 +28,9 @@ from mailkeep.fetch.secret_files import (
     read_secret_file,
 )
 from mailkeep.values import Secret
+
+if TYPE_CHECKING:
+    from mailkeep.fetch.oauth import AccessToken
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ def read_secret(
 
 def read_access_token(
     source: OAuthRefresh, account: Account, *, ask: Ask | None, warn: Warn | None = None
-) -> AccessToken:
+) -> "AccessToken":
     """Return a fresh access token and how long it lives, and keep a new refresh token.
 
     Raises:
@@ -171,6 +173,8 @@ def read_access_token(
         TokenNeeded: the endpoint gives no token.
         NetworkFailed: the endpoint cannot be reached now.
     """
+    from mailkeep.fetch.oauth import OAuthClient, refresh_access_token  # an HTTP client
+
     client = OAuthClient(source.endpoint, source.client_id, source.scope, source.authorities)
     client_secret = None
     if source.client_secret is not None:

@@ -9,16 +9,15 @@ said by who opens it.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from mailkeep.fetch.failures import WrongSettings
-from mailkeep.fetch.job import Job
+from mailkeep.fetch.job import FetchSettings, Job
 from mailkeep.fetch.pins import parse_pin
+from mailkeep.fetch.places import settings_path, state_folder
 from mailkeep.fetch.secret_files import OTHERS_WRITE, open_trusted
 from mailkeep.fetch.settings_jobs import absolute_path, make_job
-from mailkeep.fetch.settings_tables import PARALLEL, AccountTable, SettingsTable
+from mailkeep.fetch.settings_tables import AccountTable, SettingsTable
 from mailkeep.fetch.settings_text import SettingsText
 
 __all__ = [
@@ -36,56 +35,6 @@ SUBCOMMANDS = frozenset({"run", "list", "status", "probe", "login", "import", "s
 
 _LIMIT_OCTETS = 1 << 20
 """Room for thousands of accounts."""
-
-
-@dataclass(frozen=True, slots=True)
-class FetchSettings:
-    """What the settings file says.
-
-    Attributes:
-        parallel: accounts at a time, one session each.
-        state: where journals are; None for the usual place (see `state_folder`).
-        jobs: the accounts to fetch, in the order of the file.
-        disabled: labels of the accounts with `enabled = false`.
-    """
-
-    parallel: int = PARALLEL
-    state: Path | None = None
-    jobs: tuple[Job, ...] = ()
-    disabled: tuple[str, ...] = ()
-
-
-def settings_path(environment: Mapping[str, str]) -> Path:
-    """Return where the settings are: `~/.config/mailkeep/fetch.toml`.
-
-    Source: XDG Base Directory Specification.
-
-    Args:
-        environment: of the process.
-    """
-    return _base(environment, "XDG_CONFIG_HOME", ".config") / "mailkeep" / "fetch.toml"
-
-
-def state_folder(environment: Mapping[str, str], said: Path | None) -> Path:
-    """Return the folder for journals, which whoever uses it makes with mode 0700.
-
-    Source: XDG Base Directory Specification.
-
-    Args:
-        environment: of the process.
-        said: by an option or the settings; else it is `~/.local/state/mailkeep/fetch`.
-    """
-    if said is not None:
-        return said
-    return _base(environment, "XDG_STATE_HOME", ".local/state") / "mailkeep" / "fetch"
-
-
-def _base(environment: Mapping[str, str], variable: str, usual: str) -> Path:
-    said = Path(environment.get(variable, ""))
-    if said.is_absolute():  # the specification: a relative path is to be ignored
-        return said
-    home = environment.get("HOME")
-    return (Path(home) if home else Path.home()) / usual
 
 
 def read_settings(path: Path) -> FetchSettings:

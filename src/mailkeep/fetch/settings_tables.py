@@ -10,10 +10,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from mailkeep.fetch.account import DEFAULT_TIMEOUT_S
+from mailkeep.fetch.job import PARALLEL
 from mailkeep.fetch.policy import MESSAGE_LIMIT_OCTETS, MIB, Larger
-
-PARALLEL = 4
-"""Sessions at a time: enough to hide the slow ones, few enough for one host's limit."""
 
 
 class TlsMinimum(Enum):

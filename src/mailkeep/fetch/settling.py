@@ -4,15 +4,16 @@ recover     what a crashed run left: files that are there are adopted, half ones
 settle      what a listing says of messages whose end was not known
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from mailkeep.fetch.destinations.seam import Destination, DestinationUnavailable, Found
 from mailkeep.fetch.failures import StorageFailed
 from mailkeep.fetch.journal import Journal
 from mailkeep.fetch.listing import Listing
 from mailkeep.fetch.names import token_of
+from mailkeep.fetch.plan import is_suspect
 from mailkeep.fetch.received import Received
-from mailkeep.fetch.rows import Outcome, Row, State
+from mailkeep.fetch.rows import HEADER_ONLY, SUSPECT, Outcome, Row, State
 
 
 def prepare_destinations(destinations: Sequence[Destination], journal: Journal) -> list[str]:
@@ -44,30 +45,51 @@ def adopt_found(
     rows = {token_of(account, row.key): row for row in journal.rows(State.FETCHING)}
     if not rows:
         return 0
-    found: dict[str, dict[str, Found]] = {token: {} for token in rows}
-    try:
-        for destination in destinations:
-            for token, one in destination.find(rows.keys()).items():
-                found[token][destination.name] = one
-    except DestinationUnavailable as cause:
-        raise StorageFailed(str(cause), hint=cause.hint) from cause
+    found = find_everywhere(destinations, rows.keys())
     names = {destination.name for destination in destinations}
-    outcomes = []
-    held = journal.held(row.id for token, row in rows.items() if found[token])
-    for token, here in found.items():
-        if here:
-            outcomes.append(_adopted(rows[token], here, held[rows[token].id], names))
+    held = journal.held(rows[token].id for token in found)
+    outcomes = [
+        _adopted(rows[token], here, held[rows[token].id], names) for token, here in found.items()
+    ]
     if outcomes:
         journal.commit(outcomes, {}, now=now)
-    return sum(outcome.state is State.STORED for outcome in outcomes)
+    return sum(outcome.state is not State.FETCHING for outcome in outcomes)
 
 
-def _adopted(row: Row, here: dict[str, Found], held: dict[str, str], names: set[str]) -> Outcome:
+def find_everywhere(
+    destinations: Sequence[Destination], tokens: Collection[str]
+) -> dict[str, dict[str, Found]]:
+    """Return what is already there of some messages, by token and destination.
+
+    Raises:
+        StorageFailed: a destination cannot be looked at.
+    """
+    found: dict[str, dict[str, Found]] = {}
+    try:
+        for destination in destinations:
+            for token, one in destination.find(tokens).items():
+                found.setdefault(token, {})[destination.name] = one
+    except DestinationUnavailable as cause:
+        raise StorageFailed(str(cause), hint=cause.hint) from cause
+    return found
+
+
+def _adopted(
+    row: Row, here: Mapping[str, Found], held: Mapping[str, str], names: Collection[str]
+) -> Outcome:
+    """Return what a file makes of a row: nothing that is deleted from the server too early.
+
+    The file of a message of which only the header was asked for is whole and yet not the message.
+    """
     one = next(iter(here.values()))
     received = Received(one.octets, one.sha256, one.header_sha256)
-    now_held = held | {name: found.where for name, found in here.items()}
-    state = State.STORED if names <= now_held.keys() else State.FETCHING
-    return Outcome(row.id, received, now_held, state)
+    now_held = {**held, **{name: found.where for name, found in here.items()}}
+    if not set(names) <= now_held.keys():
+        return Outcome(row.id, received, now_held, State.FETCHING, row.note)
+    if row.note == HEADER_ONLY:
+        return Outcome(row.id, received, now_held, State.HEADER)
+    note = SUSPECT if is_suspect(row.announced, one.octets) else ""
+    return Outcome(row.id, received, now_held, State.STORED, note)
 
 
 def settle(listing: Listing, journal: Journal, *, now: int) -> None:

@@ -1,11 +1,11 @@
 """From what settings say to a run that can begin: destinations, folders, the login."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mailkeep.fetch.account import Account
-from mailkeep.fetch.destinations import Destination, parse_destination
 from mailkeep.fetch.events import Reporter
 from mailkeep.fetch.job import Job
 from mailkeep.fetch.run import AccountRun, LoginSource, Options
@@ -14,26 +14,30 @@ from mailkeep.fetch.state_folder import AccountFolder
 from mailkeep.sasl import Login
 from mailkeep.values import Secret
 
+if TYPE_CHECKING:
+    from mailkeep.fetch.destinations import Destination
+
 
 def make_run(
     job: Job, state: Path, login: LoginSource, report: Reporter, options: Options
 ) -> AccountRun:
-    """Return one account's run.
-
-    Raises:
-        WrongSettings: a destination names none.
-    """
+    """Return one account's run; its destinations are made when they are needed."""
     folder = AccountFolder.of(state, job.account.name)
-    destinations = make_destinations(job, folder)
+
+    def destinations() -> "Sequence[Destination]":
+        return make_destinations(job, folder)
+
     return AccountRun(job.account, job.policy, destinations, folder, login, report, options)
 
 
-def make_destinations(job: Job, folder: AccountFolder) -> list[Destination]:
+def make_destinations(job: Job, folder: AccountFolder) -> "list[Destination]":
     """Return an account's destinations.
 
     Raises:
         WrongSettings: one of them is none.
     """
+    from mailkeep.fetch.destinations import parse_destination
+
     recipient = job.recipient or recipient_of(job.account)
     return [
         parse_destination(text, recipient=recipient, spool=folder.spool)

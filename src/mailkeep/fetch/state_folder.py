@@ -57,8 +57,10 @@ class AccountFolder:
             StorageFailed: it cannot be made.
         """
         try:
+            if not self.path.exists():
+                _make_folder(self.path)
             for folder in (self.path, self.spool, self.quarantine):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as cause:
             raise StorageFailed(
                 f"{self.path} cannot be made: {cause.strerror}",
@@ -80,11 +82,18 @@ class AccountFolder:
             raise StorageFailed(f"{path} cannot be opened: {cause.strerror}") from cause
         try:
             _lock(descriptor, path)
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, b"%d\n" % os.getpid())
+            with contextlib.suppress(OSError):  # the lock counts; who has it is said if it can be
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, b"%d\n" % os.getpid())
             yield
         finally:
             os.close(descriptor)
+
+
+def _make_folder(path: Path) -> None:
+    from mailkeep.fetch.destinations.durable import make_folder  # needed once an account
+
+    make_folder(path)
 
 
 def _lock(descriptor: int, path: Path) -> None:

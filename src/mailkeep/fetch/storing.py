@@ -1,7 +1,7 @@
 """Messages on their way from the network into their destinations, a batch at a time.
 
 A batch is made durable in every destination (files, folder), then journalled in one transaction,
-and only then does a message count as stored: whoever deletes from the server asks `stored` after
+and only then does a message count as stored: whoever deletes from the server asks the journal after
 `flush`. While one batch waits for the disk the next one fills; a third makes the network wait.
 
 The content hash keeps a mailbox that got new unique-ids from coming twice: a message whose octets
@@ -10,7 +10,7 @@ are those of a stored one that is no longer listed is not stored again.
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mailkeep.fetch.destinations.seam import (
     Destination,
@@ -21,7 +21,13 @@ from mailkeep.fetch.destinations.seam import (
     Writer,
 )
 from mailkeep.fetch.disk import Disk
-from mailkeep.fetch.events import MessageAdopted, MessageFailed, MessageStored, Reporter
+from mailkeep.fetch.events import (
+    MessageAdopted,
+    MessageFailed,
+    MessageStored,
+    Reporter,
+    Warned,
+)
 from mailkeep.fetch.failures import StorageFailed
 from mailkeep.fetch.journal import Journal
 from mailkeep.fetch.names import token_of
@@ -133,6 +139,8 @@ class Storing:
         quarantine: Destination,
     ) -> None:
         self.tally = Tally()
+        self.last: Entry | None = None
+        """The message that was ended last in this connection."""
         self.vanished: dict[bytes, Row] = {}
         """Stored messages that the server no longer lists, by the hash of their octets."""
         self._account = account
@@ -171,6 +179,7 @@ class Storing:
             StorageFailed: this or an earlier batch cannot be stored.
         """
         received = arriving.finish()
+        self.last = arriving.entry
         if not self._batch:
             self._batch_began = self._clock()
         self._batch.append(arriving)
@@ -187,6 +196,22 @@ class Storing:
         """
         await self._commit_soon()
         await self._wait()
+
+    async def doubt_last(self) -> None:
+        """Note that the last message of this connection may have arrived cut.
+
+        What followed it was no answer: perhaps the rest of it, behind a line with a lone dot that
+        the server has not doubled (S-46). It is stored, and not deleted.
+
+        Raises:
+            StorageFailed: nothing can be stored now.
+        """
+        entry, self.last = self.last, None
+        await self.flush()
+        if entry is not None and await self._disk.run(self._journal.doubt, entry.id):
+            uidl = entry.wanted.key.uidl.decode("ascii", "backslashreplace")
+            said = f"message {uidl} may have arrived cut: what followed it was no answer"
+            self._report(self._account, Warned(said))
 
     async def fail(self, entry: Entry, reason: str) -> bool:
         """Count a failure of a message; return whether it is in quarantine now."""
@@ -225,13 +250,12 @@ class Storing:
         if new:
             try:
                 outcomes = await self._disk.run(
-                    commit_batch, new, self._destinations, self._journal, now
+                    commit_batch, new, self._destinations, self._quarantine, self._journal, now
                 )
             except BaseException:
                 for arriving in new:
                     arriving.abandon()  # what was published stays, and is found by its name
                 raise
-            await self._disk.run(self._set_aside, new, outcomes)
             for arriving, outcome in zip(new, outcomes, strict=True):
                 self._tell(arriving, outcome)
 
@@ -241,8 +265,10 @@ class Storing:
         known: list[tuple[int, Row]] = []
         for arriving in batch:
             received = arriving.received
-            old = self.vanished.pop(received.sha256, None) if received else None
-            if old is None or arriving.entry.wanted.header_only:
+            old = None
+            if received is not None and not arriving.entry.wanted.header_only:
+                old = self.vanished.pop(received.sha256, None)
+            if old is None:
                 new.append(arriving)
                 continue
             arriving.abandon()
@@ -251,20 +277,6 @@ class Storing:
             uidl = arriving.entry.wanted.key.uidl
             self._report(self._account, MessageAdopted(uidl, arriving.octets))
         return new, known
-
-    def _set_aside(self, batch: Sequence[Arriving], outcomes: Sequence[Outcome]) -> None:
-        """Keep the octets of messages that no destination takes, and drop the other spares."""
-        for arriving, outcome in zip(batch, outcomes, strict=True):
-            if arriving.spare is None:
-                continue
-            if outcome.state is not State.QUARANTINED:
-                arriving.spare.abandon()
-                continue
-            try:
-                self._quarantine.prepare(is_known=False)
-                self._quarantine.commit([arriving.spare])
-            except DestinationUnavailable as cause:
-                raise _storage_failed(cause) from cause
 
     def _tell(self, arriving: Arriving, outcome: Outcome) -> None:
         entry = arriving.entry
@@ -286,15 +298,27 @@ class Storing:
 
 
 def commit_batch(
-    batch: Sequence[Arriving], destinations: Sequence[Destination], journal: Journal, now: int
+    batch: Sequence[Arriving],
+    destinations: Sequence[Destination],
+    quarantine: Destination,
+    journal: Journal,
+    now: int,
 ) -> list[Outcome]:
     """Make a batch durable in every destination, then journal it. Blocks.
+
+    Args:
+        batch: messages that are whole.
+        destinations: each must have a message for it to count.
+        quarantine: gets what was refused too often, before the journal says so.
+        journal: to write.
+        now: seconds since 1970.
 
     Returns:
         one outcome a message, in the batch's order.
 
     Raises:
-        StorageFailed: a destination is unavailable; what the others hold is journalled.
+        StorageFailed: a destination or the quarantine is unavailable; what the others hold is
+            journalled.
     """
     held = [dict(arriving.entry.held) for arriving in batch]
     refused: list[list[str]] = [[] for _ in batch]
@@ -310,14 +334,19 @@ def commit_batch(
             if isinstance(answer, Stored):
                 held[place][destination.name] = answer.where
             else:
-                refused[place].append(f"{destination.name}: {answer.reason}")
+                refused[place].append(f"{_short(destination.name)}: {answer.reason}")
     outcomes = [
         _outcome(arriving, now_held, reasons, complete=len(now_held) == len(destinations))
         for arriving, now_held, reasons in zip(batch, held, refused, strict=True)
     ]
+    try:
+        _set_aside(batch, outcomes, quarantine)
+    except DestinationUnavailable as cause:
+        unavailable = unavailable or cause
+        outcomes = [_not_set_aside(outcome) for outcome in outcomes]
     journal.commit(outcomes, marks, now=now)
     for arriving, outcome in zip(batch, outcomes, strict=True):
-        if outcome.state is State.FETCHING:
+        if outcome.state in {State.FETCHING, State.QUARANTINED}:
             arriving.abandon()
     if unavailable is not None:
         raise _storage_failed(unavailable) from unavailable
@@ -348,6 +377,30 @@ def _commit_in(
     return dict(zip(writers, outcomes, strict=True))
 
 
+def _set_aside(
+    batch: Sequence[Arriving], outcomes: Sequence[Outcome], quarantine: Destination
+) -> None:
+    """Keep the octets of messages that no destination takes, and drop the other spares."""
+    kept: list[Writer] = []
+    for arriving, outcome in zip(batch, outcomes, strict=True):
+        if arriving.spare is None:
+            continue
+        if outcome.state is State.QUARANTINED:
+            kept.append(arriving.spare)
+        else:
+            arriving.spare.abandon()
+    if kept:
+        quarantine.prepare(is_known=False)
+        quarantine.commit(kept)
+
+
+def _not_set_aside(outcome: Outcome) -> Outcome:
+    """Return what is to journal of a message that the quarantine did not take: one more try."""
+    if outcome.state is not State.QUARANTINED:
+        return outcome
+    return replace(outcome, state=State.FETCHING, failed=False)
+
+
 def _outcome(
     arriving: Arriving, held: Mapping[str, str], refused: Sequence[str], *, complete: bool
 ) -> Outcome:
@@ -373,6 +426,14 @@ def make_entry(
     token = token_of(account, wanted.key)
     slot = Slot(token, intended.listed_at, intended.place)
     return Entry(wanted, intended.id, slot, held or {}, intended.failures)
+
+
+def _short(name: str) -> str:
+    """Return a name that leaves room for the reason: a pipe's is a whole command."""
+    return name if len(name) <= _NAME_CHARACTERS else f"{name[: _NAME_CHARACTERS - 3]}..."
+
+
+_NAME_CHARACTERS = 60
 
 
 def _storage_failed(cause: DestinationUnavailable) -> StorageFailed:

@@ -157,11 +157,8 @@ class FilesDestination:
         """Return those that are here under any name with their token; see `Destination.find`."""
         found: dict[str, Found] = {}
         with storing(self.name):
-            for _ in range(PATIENCE):
-                missing = set(tokens) - found.keys()
-                # A file that vanishes between listing and reading was perhaps only moved to `cur`.
-                if not missing or not self._find_once(missing, found):
-                    break
+            if tokens:
+                self._look_for(frozenset(tokens), found)
             if found:
                 for folder in self._layout.stored:  # a crash may have come before this was done
                     fsync_folder(folder)
@@ -223,19 +220,14 @@ class FilesDestination:
         self._layout.make_mark()
         fsync_folder(self._layout.path)
 
-    def _find_once(self, missing: set[str], found: dict[str, Found]) -> bool:
-        """Look once, and tell whether something vanished meanwhile."""
-        has_vanished = False
+    def _look_for(self, tokens: frozenset[str], found: dict[str, Found]) -> None:
+        """Read what has one of the tokens; what moves meanwhile is listed again (see `_listed`)."""
         for folder, name in self._listed():
             token = _TOKEN.search(name)
-            if not token or token[0] not in missing or token[0] in found:
-                continue
-            message = _read(folder / name)
-            if message is None:
-                has_vanished = True
-            elif self._layout.is_whole(name, message.octets):
-                found[token[0]] = message
-        return has_vanished
+            if token and token[0] in tokens and token[0] not in found:
+                message = _read(folder / name)
+                if message is not None and self._layout.is_whole(name, message.octets):
+                    found[token[0]] = message
 
     def _listed(self) -> Iterator[tuple[Path, str]]:
         """Yield folder and name of every message, some perhaps twice.

@@ -134,15 +134,42 @@ class MboxLock:
 
 
 def _make_dotlock(path: Path) -> os.stat_result | None:
-    """Make a dotlock and return what it is; None while another's is there."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    """Make a dotlock and return what it is; None while another's is there.
+
+    Where the system can, it gets its name when it says whose it is: one that a killed run leaves
+    without is respected for minutes.
+    """
+    owner = f"{os.getpid()}:{socket.gethostname()}\n".encode()
     try:
-        descriptor = os.open(path, flags, 0o644)
+        try:
+            return _link_dotlock(path, owner)
+        except FileExistsError:
+            raise
+        except OSError:  # no O_TMPFILE here, no hard links, no /proc
+            return _open_dotlock(path, owner)
     except FileExistsError:
         _remove_if_stale(path)
         return None
+
+
+def _link_dotlock(path: Path, owner: bytes) -> os.stat_result:
+    if not hasattr(os, "O_TMPFILE"):
+        raise OSError(errno.ENOTSUP, "it needs Linux")
+    descriptor = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o644)
     try:
-        os.write(descriptor, f"{os.getpid()}:{socket.gethostname()}\n".encode())
+        os.write(descriptor, owner)
+        # With a descriptor it is linkat(2) and follows /proc's link, as open(2) describes it.
+        os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor)
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open_dotlock(path: Path, owner: bytes) -> os.stat_result:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o644)
+    try:
+        os.write(descriptor, owner)
         return os.fstat(descriptor)
     except OSError:
         path.unlink()

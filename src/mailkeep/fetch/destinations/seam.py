@@ -2,7 +2,7 @@
 
 A message goes through `open` (a writer that takes its octets), and `commit` makes a batch of
 finished writers durable at once, so that a disk is waited for once a batch. Only what `commit`
-answered with `None` is safe.
+answered with `Stored` is safe.
 
 Which message it is says its `Slot`: the token is derived from account, unique-id and generation
 (see `mailkeep.fetch.names`), so that after a crash `find` tells what is already there. The caller

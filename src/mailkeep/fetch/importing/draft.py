@@ -24,6 +24,9 @@ _LONGEST_TIMEOUT_S = 3600
 """The most that `fetch.toml` takes."""
 _TOKEN_MECHANISMS = frozenset({"OAUTHBEARER", "XOAUTH2"})
 
+NO_DESTINATION = 'choose where mail goes: to = ["maildir:~/Maildir"]'
+"""The note of an account without a destination."""
+
 
 class Draft:
     """One account of `program`, as far as it was understood."""
@@ -156,7 +159,7 @@ class Draft:
         if "client_certificate" not in self.settings:
             self.settings.pop("client_key", None)
         if not self.to:
-            self.note('choose where mail goes: to = ["maildir:~/Maildir"]')
+            self.note(NO_DESTINATION)
         if self._unmapped:
             self.note(f"not carried over from {self.program}: {', '.join(self._unmapped)}")
         seen = merge_seen(groups)

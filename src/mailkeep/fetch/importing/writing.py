@@ -1,8 +1,8 @@
 """The text of a `fetch.toml` for imported accounts: one table an account, its notes as comments.
 
 It is written by hand, because Python reads TOML and does not write it (TOML 1.0.0). An account that
-is not active is switched off, or written as a comment where it could not stand as it is, so that
-nothing is fetched that was not before.
+is not active is switched off, so that nothing is fetched that was not before; one that could not
+stand as it is, because it has no destination, is written as a comment.
 """
 
 import re
@@ -59,7 +59,7 @@ def _table(account: ImportedAccount, label: str, twin: str | None) -> str:
     notes = list(account.notes)
     if twin is not None:
         notes.append(f"the same mailbox as {twin} above")
-    if twin is not None or not (account.is_active or account.to):
+    if twin is not None or not account.to:
         lines = [f"# {line}" for line in lines]
     elif not account.is_active:
         lines.append("enabled = false")
