@@ -10,26 +10,23 @@ TLS is always verified. A message's octets are those that were sent, unstuffed, 
 task uses a client at a time. After an error only `close` means anything.
 """
 
-import asyncio
-import secrets
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 from mailkeep.fetch.account import Account, Transport
+from mailkeep.fetch.authenticating import authenticate
 from mailkeep.fetch.connection import Connection, open_connection
 from mailkeep.fetch.failures import (
-    LoginRefused,
     NetworkFailed,
     ProtocolBroken,
     TlsRefused,
     WrongSettings,
 )
 from mailkeep.fetch.listing import Listing, Overview
-from mailkeep.fetch.refusals import command_failure, login_failure, quote
+from mailkeep.fetch.refusals import command_failure, quote
 from mailkeep.pop3 import (
     CAPABILITIES_LIMIT_OCTETS,
-    INITIAL_RESPONSE_LIMIT_OCTETS,
     LISTING_LIMIT_OCTETS,
     Answer,
     Body,
@@ -51,25 +48,13 @@ from mailkeep.pop3 import (
     parse_sizes,
     parse_stat,
 )
-from mailkeep.sasl import (
-    USER_PASS,
-    ChannelBinding,
-    ClientMechanism,
-    CredentialsRefused,
-    Login,
-    NoMechanism,
-    SaslFailed,
-    UnusableLogin,
-    choose_mechanism,
-    client_mechanism,
-)
+from mailkeep.sasl import Login
 from mailkeep.tls import (
     CertificateProblem,
     TlsError,
     client_context,
     fingerprints,
     matches_pin,
-    server_end_point,
 )
 from mailkeep.values import MessageNumber, Secret
 
@@ -80,7 +65,6 @@ _SECURITY = {
     Transport.STLS: Security.STLS_FIRST,
     Transport.CLEARTEXT: Security.CLEARTEXT_ALLOWED,
 }
-_BINDING = "tls-server-end-point"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,21 +143,7 @@ class Client:
         """
         if self.account.tls.is_unchecked:
             raise LocalProtocolError("a connection to an unchecked server sends nothing secret")
-        binding = self._binding()
-        try:
-            self.mechanism = choose_mechanism(
-                self.capabilities.get("SASL", ()),
-                is_token=login.is_token,
-                can_bind=binding is not None,
-                user_pass=True,  # RFC 1939 servers do not list it
-                forced=self.account.mechanism,
-            )
-        except NoMechanism as cause:
-            raise WrongSettings(str(cause)) from cause
-        if self.mechanism == USER_PASS:
-            await self._user_pass(login)
-        else:
-            await self._authenticate(self._make_mechanism(login, binding), login)
+        self.mechanism = await authenticate(self, login)
 
     async def read_capabilities(self) -> Capabilities:
         """Ask what the server can do; it may say more after login. Servers without CAPA: nothing.
@@ -317,6 +287,14 @@ class Client:
         except UnsayableCommand as cause:
             raise WrongSettings(str(cause)) from cause
 
+    def respond(self, response: Secret) -> None:
+        """Answer a challenge of the server.
+
+        Raises:
+            NetworkFailed: the connection is over.
+        """
+        self._connection.write(self._core.respond(response))
+
     async def next_event(self) -> Event:
         """Return what the server says next.
 
@@ -427,67 +405,6 @@ class Client:
                 hint="if it was renewed, compare this value with the server's operator and pin it",
             )
 
-    def _binding(self) -> ChannelBinding | None:
-        certificate = self.peer_certificate
-        names = self.capabilities.get("SASL", ())
-        if certificate is None or "SCRAM-SHA-256-PLUS" not in names:
-            return None
-        data = server_end_point(certificate)
-        return None if data is None else ChannelBinding(_BINDING, data)
-
-    def _make_mechanism(self, login: Login, binding: ChannelBinding | None) -> ClientMechanism:
-        return client_mechanism(
-            self.mechanism,
-            login,
-            nonce=secrets.token_urlsafe(_NONCE_OCTETS),
-            binding=binding,
-            offers_plus="SCRAM-SHA-256-PLUS" in self.capabilities.get("SASL", ()),
-            host=self.account.host,
-            port=self.account.port,
-        )
-
-    async def _user_pass(self, login: Login) -> None:
-        self.send(commands.User(login.name.encode()))
-        status = (await self.answer()).status
-        if status.is_ok:
-            self.send(commands.Pass(login.secret))
-            status = (await self.answer()).status
-        if not status.is_ok:
-            raise login_failure(_without(status, login.secret), is_token=False)
-
-    async def _authenticate(self, mechanism: ClientMechanism, login: Login) -> None:
-        """Run one exchange; +OK counts only when the mechanism is content with it (S-59)."""
-        try:
-            status = await self._exchange(mechanism)
-            if not status.is_ok:
-                status = _without(status, login.secret)
-                raise login_failure(status, is_token=login.is_token, detail=mechanism.refusal)
-            mechanism.finish()
-        except UnusableLogin as cause:
-            raise WrongSettings(str(cause)) from cause
-        except CredentialsRefused as cause:
-            raise LoginRefused(f"the server refuses the login: {cause}") from cause
-        except SaslFailed as cause:
-            raise ProtocolBroken(f"the login with {mechanism.name} failed: {cause}") from cause
-
-    async def _exchange(self, mechanism: ClientMechanism) -> Status:
-        """Answer challenges until the server says +OK or -ERR."""
-        waiting = mechanism.start()
-        if waiting is not None and _fits_a_line(mechanism.name, waiting):
-            self.send(commands.Auth(mechanism.name, waiting))
-            waiting = None
-        else:
-            self.send(commands.Auth(mechanism.name, None))
-        while isinstance(event := await self.next_event(), ServerChallenge):
-            if waiting is not None and not event.data_untrusted:
-                response, waiting = waiting, None
-            else:  # off the loop: what a server asks for may take a second of computing
-                response = await asyncio.to_thread(mechanism.step, event.data_untrusted)
-            self._connection.write(self._core.respond(response))
-        if not isinstance(event, Answer):
-            raise ProtocolBroken("the server sent something else than an answer")
-        return event.status
-
     async def _take_capabilities(self) -> Capabilities:
         answer = await self.answer()
         body = await self.body(CAPABILITIES_LIMIT_OCTETS) if answer.has_body else b""
@@ -519,23 +436,7 @@ class Client:
             yield piece
 
 
-_NONCE_OCTETS = 24
-"""192 random bits; RFC 5802 section 5.1 asks for enough that none is met twice."""
-
 _NO_TLS_HINT = "is this port for TLS from the first octet? pop3:// asks for STLS on port 110"
-
-
-def _without(status: Status, secret: Secret) -> Status:
-    """Return a refusal that can be shown: a server may repeat what it was told."""
-    octets = secret.reveal()
-    if octets and octets in status.text_untrusted:
-        return replace(status, text_untrusted=b"(it repeats the password)")
-    return status
-
-
-def _fits_a_line(mechanism: str, initial: Secret) -> bool:
-    encoded = (len(initial.reveal()) + 2) // 3 * 4
-    return len("AUTH ") + len(mechanism) + 1 + encoded + 2 <= INITIAL_RESPONSE_LIMIT_OCTETS
 
 
 def _sizes_of(

@@ -12,6 +12,7 @@ import os
 import re
 import ssl
 
+from mailkeep.fetch.endings import NothingCame
 from mailkeep.fetch.failures import NetworkFailed, TlsRefused
 from mailkeep.tls import CertificateRefused, ClientChannel, TlsError
 
@@ -181,7 +182,7 @@ class Connection(asyncio.Protocol):
 
     def _time_out(self, what: str) -> None:
         if self._end is None:
-            self._end = NetworkFailed(f"{what} did not come within {self._timeout_s:g} s")
+            self._end = NothingCame(f"{what} did not come within {self._timeout_s:g} s")
         self._wake_up()
 
     def _wake_up(self) -> None:

@@ -16,11 +16,12 @@ from typing import assert_never
 from mailkeep.fetch.client import Client
 from mailkeep.fetch.destinations.seam import DestinationUnavailable
 from mailkeep.fetch.disk import Disk
-from mailkeep.fetch.endings import MessageTooLong, Stopped
+from mailkeep.fetch.endings import MessageTooLong, OtherLength, Stopped
 from mailkeep.fetch.events import Progress, Reporter
 from mailkeep.fetch.failures import LimitReached, ProtocolBroken, StorageFailed
 from mailkeep.fetch.plan import Wanted
 from mailkeep.fetch.policy import MIB
+from mailkeep.fetch.received import HeaderPart
 from mailkeep.fetch.refusals import command_failure, quote
 from mailkeep.fetch.storing import Arriving, Entry, Storing
 from mailkeep.pop3 import Answer, Body, Greeting, ServerChallenge, commands
@@ -41,8 +42,11 @@ class Download:
     """One session's messages.
 
     Attributes:
-        current: the message whose answer is awaited or read when something goes wrong.
+        current: the message whose answer is awaited or read when something goes wrong, unless the
+            one before it is to blame.
         is_pipelined: whether several commands are under way.
+        trusts_lengths: whether an answer of another length than announced ends the session.
+        others: how many answers were of another length.
     """
 
     def __init__(  # the parts of a session, put together in one place
@@ -54,8 +58,11 @@ class Download:
         report: Reporter,
         *,
         pipelined: bool,
+        trusts_lengths: bool,
     ) -> None:
         self.current: Entry | None = None
+        self.trusts_lengths = trusts_lengths
+        self.others = 0
         self.is_pipelined = pipelined
         self._client = client
         self._storing = storing
@@ -79,6 +86,7 @@ class Download:
             Stopped: `stop` was set.
             LimitReached: the deadline has passed.
             MessageTooLong: the current message; reconnect and go on without it.
+            OtherLength: the current answer may be that to something else; it is not stored.
             ProtocolBroken, NetworkFailed, TlsRefused: the connection is of no more use.
             StorageFailed: nothing can be stored now.
         """
@@ -115,6 +123,8 @@ class Download:
         try:
             event = await self._client.next_event()
         except ProtocolBroken:
+            if self._storing.last is not None:
+                self.current = None
             await self._storing.doubt_last()
             raise
         match event:
@@ -136,16 +146,32 @@ class Download:
         arriving = self._storing.begin(entry)
         try:
             await self._take_body(arriving, _limit(entry.wanted, self._limit_octets))
+            self._judge_length(arriving)
         except BaseException:
             arriving.abandon()
             raise
         await self._storing.end(arriving)
 
+    def _judge_length(self, arriving: Arriving) -> None:
+        """See that a message is as long as the one that was asked for."""
+        wanted = arriving.entry.wanted
+        if wanted.header_only or arriving.is_as_announced:
+            return
+        self.others += 1
+        if self.is_pipelined and self.trusts_lengths:
+            raise OtherLength(
+                f"the answer to RETR {wanted.number} has {arriving.octets} octets and"
+                f" {wanted.announced} were announced"
+            )
+
     async def _take_body(self, arriving: Arriving, limit: int) -> None:
         try:
+            header = HeaderPart() if arriving.entry.wanted.header_only else None
+            octets = 0
             async for piece in self._client.body_pieces():
-                arriving.write(piece)
-                if arriving.octets > limit:
+                arriving.write(piece if header is None else header.cut(piece))
+                octets += len(piece)
+                if octets > limit:
                     raise MessageTooLong(f"it has more than {limit} octets")
                 self._storing.tally.arrived_octets += len(piece)
                 if self._clock() - self._told > _PROGRESS_S:

@@ -28,6 +28,7 @@ from mailkeep.fetch.rows import (
     HEADER_ONLY,
     IMPORTED,
     MANGLED,
+    RECHECK,
     SUSPECT,
     Intended,
     Intent,
@@ -379,6 +380,14 @@ class Journal:
         change = "UPDATE message SET note = ? WHERE id = ? AND state = ?"
         with self._writing() as connection:
             return connection.execute(change, (SUSPECT, number, State.STORED)).rowcount > 0
+
+    def recheck(self, ids: Iterable[int]) -> None:
+        """Forget what was announced of stored messages, so that their headers are compared."""
+        change = "UPDATE message SET announced = ? WHERE id = ? AND state IN (?, ?)"
+        with self._writing() as connection:
+            connection.executemany(
+                change, [(RECHECK, number, State.STORED, State.HEADER) for number in ids]
+            )
 
     def fail(self, number: int, reason: str, *, limit: int) -> int:
         """Count a failure of a message, and return how many there were; at `limit` it is set aside.

@@ -66,6 +66,27 @@ class Receiving:
         self._header = None
 
 
+class HeaderPart:
+    """Cuts off what stands behind a header: a server may answer TOP with all it has (S-49)."""
+
+    __slots__ = ("_before", "_has_ended")
+
+    def __init__(self) -> None:
+        self._before = b"\r\n"  # an empty line at once ends a header of nothing
+        self._has_ended = False
+
+    def cut(self, octets: bytes) -> bytes:
+        """Return what of the next octets belongs to the header, its empty line included."""
+        if self._has_ended:
+            return b""
+        text = self._before + octets
+        end = text.find(_EMPTY_LINE)
+        self._has_ended = end >= 0
+        kept = octets if end < 0 else octets[: end + len(_EMPTY_LINE) - len(self._before)]
+        self._before = text[-3:]
+        return kept
+
+
 def receive_whole(octets: bytes) -> Received:
     """Return what is to know of a message that is all there."""
     receiving = Receiving()

@@ -25,6 +25,8 @@ HEADER_ONLY = "header only"
 """The note of a row that is being fetched: what a crash leaves of it is only the header."""
 SUSPECT = "suspect"
 """A row's note: it arrived much shorter than announced, so it is not deleted (S-46)."""
+RECHECK = -2
+"""In the place of the announced octets: of no size that a server announces, so it is checked."""
 IMPORTED = "imported"
 """A row's note: another program has fetched it, so it is proved safe nowhere here."""
 MANGLED = "imported, - for /"

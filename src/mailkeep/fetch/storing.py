@@ -67,7 +67,7 @@ class Entry:
 class Arriving:
     """One message that is being received."""
 
-    __slots__ = ("_receiving", "_writers", "entry", "received", "spare")
+    __slots__ = ("_newlines", "_receiving", "_writers", "entry", "received", "spare")
 
     def __init__(
         self, entry: Entry, writers: Mapping[str, Writer], spare: Writer | None = None
@@ -77,6 +77,7 @@ class Arriving:
         self.spare = spare
         self._writers = writers
         self._receiving = Receiving()
+        self._newlines = 0
 
     @property
     def octets(self) -> int:
@@ -90,8 +91,20 @@ class Arriving:
             DestinationUnavailable: they cannot be kept.
         """
         self._receiving.feed(octets)
+        self._newlines += octets.count(b"\n")
         for writer in self._all():
             writer.write(octets)
+
+    @property
+    def is_as_announced(self) -> bool:
+        """Whether its length is the announced one, however the server counts ends of lines.
+
+        Some count one octet for CRLF, and many do not count the CRLF that they add behind a last
+        line without one.
+        """
+        announced = self.entry.wanted.announced
+        lengths = (self.octets, self.octets - self._newlines)
+        return announced is None or any(announced - n in {0, -1, -2} for n in lengths)
 
     def finish(self) -> Received:
         """Note that it is whole, and return what it is."""
@@ -115,14 +128,24 @@ class Arriving:
 
 @dataclass(slots=True)
 class Tally:
-    """What a run has done so far; `arrived` counts what came, stored or not."""
+    """What a run has done so far.
+
+    Attributes:
+        arrived, arrived_octets: what came, stored or not.
+        failing: rows of messages whose last try failed.
+    """
 
     arrived: int = 0
     arrived_octets: int = 0
     stored: int = 0
     octets: int = 0
     adopted: int = 0
-    failed: int = 0
+    failing: set[int] = field(default_factory=set)
+
+    @property
+    def failed(self) -> int:
+        """How many messages failed and were not stored by a later try of this run."""
+        return len(self.failing)
 
 
 class Storing:
@@ -141,6 +164,8 @@ class Storing:
         self.tally = Tally()
         self.last: Entry | None = None
         """The message that was ended last in this connection."""
+        self.ended: list[int] = []
+        """The rows of all messages that were ended in this connection."""
         self.vanished: dict[bytes, Row] = {}
         """Stored messages that the server no longer lists, by the hash of their octets."""
         self._account = account
@@ -180,6 +205,7 @@ class Storing:
         """
         received = arriving.finish()
         self.last = arriving.entry
+        self.ended.append(arriving.entry.id)
         if not self._batch:
             self._batch_began = self._clock()
         self._batch.append(arriving)
@@ -213,11 +239,24 @@ class Storing:
             said = f"message {uidl} may have arrived cut: what followed it was no answer"
             self._report(self._account, Warned(said))
 
+    async def recheck(self) -> None:
+        """Let the next session find out by their headers which messages this connection brought.
+
+        Answers were lost, doubled or in another order: what is stored may be another message than
+        the one that was asked for (S-26).
+
+        Raises:
+            StorageFailed: nothing can be stored now.
+        """
+        await self.flush()
+        ids, self.ended = self.ended, []
+        await self._disk.run(self._journal.recheck, ids)
+
     async def fail(self, entry: Entry, reason: str) -> bool:
         """Count a failure of a message; return whether it is in quarantine now."""
         failures = await self._disk.run(self._journal.fail, entry.id, reason, limit=FAILURE_LIMIT)
         quarantined = failures >= FAILURE_LIMIT
-        self.tally.failed += 1
+        self.tally.failing.add(entry.id)
         uidl = entry.wanted.key.uidl
         self._report(self._account, MessageFailed(uidl, reason, failures, quarantined))
         return quarantined
@@ -273,6 +312,7 @@ class Storing:
                 continue
             arriving.abandon()
             known.append((arriving.entry.id, old))
+            self.tally.failing.discard(arriving.entry.id)
             self.tally.adopted += 1
             uidl = arriving.entry.wanted.key.uidl
             self._report(self._account, MessageAdopted(uidl, arriving.octets))
@@ -280,8 +320,9 @@ class Storing:
 
     def _tell(self, arriving: Arriving, outcome: Outcome) -> None:
         entry = arriving.entry
+        self.tally.failing.discard(entry.id)
         if outcome.failed:
-            self.tally.failed += 1
+            self.tally.failing.add(entry.id)
             failures = entry.failures + 1
             event = MessageFailed(
                 entry.wanted.key.uidl, outcome.note, failures, failures >= FAILURE_LIMIT
