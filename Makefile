@@ -8,9 +8,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 PYTEST_FLAGS ?=
+BENCH_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types contracts unit bench-memory packages lock clean
+.PHONY: help demo test check format lint types contracts unit bench-memory bench-fetch packages lock clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -42,6 +43,9 @@ unit: $(DEVELOPMENT)  ## run the tests; PYTEST_FLAGS are passed on
 
 bench-memory: $(RUNTIME)  ## measure what a session costs in memory (Linux, two minutes)
 	@$(BIN)/python bench/memory.py
+
+bench-fetch: $(DEVELOPMENT)  ## compare fetching with mpop, fetchmail and getmail (20 minutes; BENCH_FLAGS=--short takes 3)
+	@$(BIN)/python -m bench.fetch $(BENCH_FLAGS)
 
 packages:  ## install the programs that tests talk to, and the system user they run as
 	@scripts/install-test-packages

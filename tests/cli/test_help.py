@@ -28,6 +28,14 @@ COMMANDS = [
     "account remove",
     "maildrop",
     "maildrop list",
+    "fetch",
+    "fetch run",
+    "fetch list",
+    "fetch status",
+    "fetch probe",
+    "fetch login",
+    "fetch import",
+    "fetch state rebuild",
 ]
 
 
@@ -72,6 +80,11 @@ def test_wrong_usage_is_an_error_line_a_hint_and_2(mailkeep: Run) -> None:
         ("--site",),
         ("--bogus", "init"),
         ("maildrop", "list", "--josn", "alice"),
+        ("fetch", "state"),
+        ("fetch", "state", "rebiuld"),
+        ("fetch", "probe"),
+        ("fetch", "--parallel", "0"),
+        ("fetch", "list", "--josn"),
     ]
     told = []
     for arguments in wrong:

@@ -7,11 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailkeep.fetch.account import Account
+from mailkeep.fetch.failures import WrongSettings
 from mailkeep.fetch.policy import Policy
 from mailkeep.fetch.secret_sources import SecretSource
 
 PARALLEL = 4
 """Sessions at a time: enough to hide the slow ones, few enough for one host's limit."""
+
+
+_DESTINATION_HINT = "write maildir:PATH, mbox:FILE, dir:FOLDER, pipe:COMMAND or lmtp:HOST:PORT"
+_DESTINATION_KINDS = frozenset({"maildir", "mbox", "dir", "pipe", "lmtp"})
+
+
+def check_destination(text: str) -> None:
+    """See that a text can be a destination, before anybody is asked for a password.
+
+    Raises:
+        WrongSettings: it names no kind that there is, or nothing behind the kind.
+    """
+    kind, colon, rest = text.partition(":")
+    if not colon or kind not in _DESTINATION_KINDS:
+        raise WrongSettings(f"{text} is no destination", hint=_DESTINATION_HINT)
+    if not rest.strip() or "\0" in rest:
+        raise WrongSettings(f"{kind}: says nothing behind the colon", hint=_DESTINATION_HINT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ async def _take_turns(turn: Turn, places: asyncio.Semaphore, stop: asyncio.Event
             if stop.is_set():
                 return int(FetchExit.DONE)
             ended = await turn.fetch()
-        if turn.every_s is None or stop.is_set():
+        if turn.every_s is None or stop.is_set() or ended.code == FetchExit.WRONG:
             return ended.code
         failures = failures + 1 if ended.code not in _GOOD else 0
         past = Past(ended.code, failures, turn.login_delay_s())

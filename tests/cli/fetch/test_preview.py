@@ -28,7 +28,7 @@ def make_preview() -> Preview:
             Wanted(6, MessageKey(b"uid-6"), 30_000_000, Why.NEW, header_only=True),
             doubtful,
         ],
-        check=[Check(doubtful, (b"uid-9",))],
+        check=[Check(doubtful, frozenset({b"uid-9"}))],
         leave=[Wanted(1, MessageKey(b"uid-1"), 100, Why.BEFORE_FIRST_RUN)],
         skip=[Skipped(5, b"uid-5", 200_000_000, Why.TOO_LARGE)],
         stored=4,

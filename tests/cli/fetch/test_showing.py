@@ -10,8 +10,6 @@ from tests.cli.fetch.terminal import environment, play_on_terminal, play_piped, 
 from tests.harness.programs import DEADLINE_S
 
 from mailkeep.cli.fetch.showing import describe_destinations
-from mailkeep.fetch.destinations.lmtp import LmtpDestination
-from mailkeep.fetch.destinations.maildir import MaildirDestination
 from mailkeep.fetch.destinations.parsing import parse_destination
 
 ESCAPE = "\x1b"
@@ -63,20 +61,19 @@ def test_nobody_waits_for_rich_or_a_network_without_need() -> None:
     assert done.stdout == "set()\n"
 
 
-def test_destinations_that_may_double_are_named_once(tmp_path: Path) -> None:
+def test_destinations_that_may_double_are_named_once() -> None:
     """`pipe:` and `lmtp:` are at least once, and the output says so."""
-    places = [
-        parse_destination(text, recipient="alice", spool=tmp_path)
-        for text in (f"maildir:{tmp_path}", "lmtp:localhost:24", "pipe:cat -", "pipe:cat -")
-    ]
-    assert isinstance(places[0], MaildirDestination)
-    assert isinstance(places[1], LmtpDestination)
+    places = ["maildir:~/Mail", "lmtp:localhost:24", "pipe:cat -", "pipe:cat -"]
     assert describe_destinations(places) == (
         "lmtp:localhost:24 and pipe:cat -: at least once;"
         " a crash while handing on may deliver a message twice"
     )
 
 
-def test_nothing_is_said_of_destinations_that_never_double(tmp_path: Path) -> None:
-    """A note that is always there is read by nobody."""
-    assert describe_destinations([MaildirDestination(tmp_path)]) is None
+@pytest.mark.parametrize(
+    "text", ["maildir:/m", "mbox:/m", "dir:/m", "pipe:cat", "lmtp:localhost:24", "lmtp:/socket"]
+)
+def test_what_is_said_is_what_the_destination_promises(text: str, tmp_path: Path) -> None:
+    """A note that is always there is read by nobody; one that is missing is a lie."""
+    place = parse_destination(text, recipient="alice", spool=tmp_path)
+    assert (describe_destinations([text]) is None) == place.is_exactly_once

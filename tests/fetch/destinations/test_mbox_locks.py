@@ -1,5 +1,6 @@
 """The locks of an mbox, against real processes that hold them."""
 
+import errno
 import os
 import signal
 import socket
@@ -196,3 +197,21 @@ def test_a_folder_without_room_for_a_lock_is_said(
     with pytest.raises(DestinationUnavailable, match="no space left"):
         MboxLock(path, timeout_s=0).acquire()
     assert [each.name for each in path.parent.iterdir()] == ["mbox"]
+
+
+def test_without_hard_links_a_dotlock_is_made_all_the_same(
+    path: Path, dotlock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some file systems have none; there a killed run may leave one that names nobody."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    lock = MboxLock(path, timeout_s=0)
+    lock.acquire()
+    assert dotlock.read_text() == f"{os.getpid()}:{socket.gethostname()}\n"
+    with pytest.raises(DestinationUnavailable, match="locked"):
+        MboxLock(path, timeout_s=0).acquire()
+    lock.release()
+    assert not dotlock.exists()

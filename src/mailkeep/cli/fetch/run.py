@@ -54,7 +54,7 @@ def run(options: RunOptions) -> int:
         every = None if options.every is None else max(1, parse_duration(options.every))
         jobs = [replace(job, every_s=every and (job.every_s or every)) for job in jobs]
         max_s = None if options.max_time is None else parse_duration(options.max_time)
-    _refuse_homeless(jobs)
+        _check_destinations(jobs)
     if options.dry_run:
         return _preview(jobs, chosen.state, options)
     _tell_of_destinations(jobs, quiet=options.json or options.quiet)
@@ -77,8 +77,12 @@ def _tell_of_destinations(jobs: "Sequence[Job]", *, quiet: bool) -> None:
         say(f"note: {note}")
 
 
-def _refuse_homeless(jobs: "Sequence[Job]") -> None:
+def _check_destinations(jobs: "Sequence[Job]") -> None:
+    from mailkeep.fetch.job import check_destination
+
     for job in jobs:
+        for text in job.destinations:
+            check_destination(text)
         if not job.destinations:
             raise CommandFailed(
                 f"where shall the mail of {job.label} go?",

@@ -16,8 +16,8 @@ from mailkeep.fetch.destinations.mbox import MboxDestination
 from mailkeep.fetch.destinations.pipe import PipeDestination
 from mailkeep.fetch.destinations.seam import Destination
 from mailkeep.fetch.failures import WrongSettings
+from mailkeep.fetch.job import check_destination
 
-_HINT = "write maildir:PATH, mbox:FILE, dir:FOLDER, pipe:COMMAND or lmtp:HOST:PORT"
 _PORT_LIMIT = 65_535
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.%a-z]+\]|[^:/\[\]\s]+):([0-9]{1,5})")
 _NOT_IN_A_RECIPIENT = re.compile(r"[\x00-\x20\x7f-\x9f<>\u2028\u2029]")
@@ -36,13 +36,9 @@ def parse_destination(text: str, *, recipient: str, spool: Path) -> Destination:
     Raises:
         WrongSettings: it names none.
     """
-    kind, colon, rest = text.partition(":")
-    maker = _KINDS.get(kind) if colon else None
-    if maker is None:
-        raise WrongSettings(f"{text} is no destination", hint=_HINT)
-    if not rest.strip() or "\0" in rest:
-        raise WrongSettings(f"{kind}: says nothing behind the colon", hint=_HINT)
-    return maker(rest, recipient, spool)
+    check_destination(text)
+    kind, _, rest = text.partition(":")
+    return _KINDS[kind](rest, recipient, spool)
 
 
 def _path(text: str) -> Path:
@@ -78,7 +74,7 @@ def _pipe(text: str, recipient: str, spool: Path) -> Destination:
             f"pipe:{text}: a quote is not closed", hint="quotes are as in a shell"
         ) from cause
     if not command or not command[0]:
-        raise WrongSettings("pipe: names no command", hint=_HINT)
+        raise WrongSettings("pipe: names no command", hint="write pipe:PROGRAM ARGUMENTS")
     if "/" in command[0]:
         command[0] = str(_path(command[0]))
     return PipeDestination(command, spool)
