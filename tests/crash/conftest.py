@@ -7,7 +7,7 @@ import pytest
 
 from mailkeep.testing.maildir_site import MaildirSite, maildir_site
 
-pytest.register_assert_rewrite("mailkeep.testing.store_contract")
+pytest.register_assert_rewrite("mailkeep.testing.store_contract", "tests.crash.fetching")
 
 
 @pytest.fixture
