@@ -10,6 +10,7 @@ TLS is always verified. A message's octets are those that were sent, unstuffed, 
 task uses a client at a time. After an error only `close` means anything.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -301,12 +302,25 @@ class Client:
         Raises:
             NetworkFailed, TlsRefused, ProtocolBroken.
         """
+        began_s: float | None = None
         try:
             while isinstance(event := self._core.next_event(), NeedData):
                 self._core.receive(await self._connection.read("an answer"))
+                began_s = self._see_that_it_ends(began_s)
         except RemoteProtocolError as cause:
             raise ProtocolBroken(str(cause)) from cause
         return event
+
+    def _see_that_it_ends(self, began_s: float | None) -> float:
+        """Return when an event began to come; one that does not end keeps no session open (S-20).
+
+        Raises:
+            NetworkFailed: it began too long ago.
+        """
+        now_s = asyncio.get_running_loop().time()
+        if began_s is not None and now_s - began_s > self.account.timeout_s:
+            raise NetworkFailed(f"an answer did not end within {self.account.timeout_s:g} s")
+        return now_s if began_s is None else began_s
 
     async def answer(self) -> Answer:
         """Return the next status line."""

@@ -20,6 +20,7 @@ async def connect(
     login: Login,
     before: Mapping[str, str],
     tell: Callable[[Connected | LoggedIn], None],
+    heed: Callable[[Client], None] | None = None,
 ) -> tuple[Client, dict[str, str]]:
     """Return a client that is logged in; its capabilities are those from before.
 
@@ -28,6 +29,7 @@ async def connect(
         login: who.
         before: what was remembered of the account; empty to accept any change.
         tell: hears of both steps.
+        heed: looks at what the server says of itself before login.
 
     Returns:
         the client, and the facts to remember.
@@ -46,6 +48,8 @@ async def connect(
             names = client.capabilities.get("SASL", ())
             seen = replace(seen, scram=any(name.startswith("SCRAM-SHA-256") for name in names))
         _refuse(before, seen)
+        if heed is not None:
+            heed(client)
         await client.login(login)
         tell(LoggedIn(client.mechanism))
     except BaseException:

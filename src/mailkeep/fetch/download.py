@@ -45,7 +45,7 @@ class Download:
         current: the message whose answer is awaited or read when something goes wrong, unless the
             one before it is to blame.
         is_pipelined: whether several commands are under way.
-        trusts_lengths: whether an answer of another length than announced ends the session.
+        is_in_body: whether an answer had begun.
         others: how many answers were of another length.
     """
 
@@ -61,8 +61,9 @@ class Download:
         trusts_lengths: bool,
     ) -> None:
         self.current: Entry | None = None
-        self.trusts_lengths = trusts_lengths
+        self.is_in_body = False
         self.others = 0
+        self._trusts_lengths = trusts_lengths
         self.is_pipelined = pipelined
         self._client = client
         self._storing = storing
@@ -144,12 +145,14 @@ class Download:
 
     async def _receive_body(self, entry: Entry) -> None:
         arriving = self._storing.begin(entry)
+        self.is_in_body = True
         try:
             await self._take_body(arriving, _limit(entry.wanted, self._limit_octets))
             self._judge_length(arriving)
         except BaseException:
             arriving.abandon()
             raise
+        self.is_in_body = False
         await self._storing.end(arriving)
 
     def _judge_length(self, arriving: Arriving) -> None:
@@ -158,7 +161,7 @@ class Download:
         if wanted.header_only or arriving.is_as_announced:
             return
         self.others += 1
-        if self.is_pipelined and self.trusts_lengths:
+        if self.is_pipelined and self._trusts_lengths:
             raise OtherLength(
                 f"the answer to RETR {wanted.number} has {arriving.octets} octets and"
                 f" {wanted.announced} were announced"

@@ -152,6 +152,11 @@ class Journal:
                 found[row.key.uidl, row.key.ordinal] = row
         return list(found.values())
 
+    def earlier(self, keys: Iterable[MessageKey]) -> list[Row]:
+        """Return the rows of earlier generations."""
+        where = "uidl = ? AND ordinal = ? AND generation < ?"
+        return [row for key in keys for row in self._rows(where, _key(key))]
+
     def held(self, ids: Iterable[int]) -> dict[int, dict[str, str]]:
         """Return which destinations hold these messages, and where."""
         found: dict[int, dict[str, str]] = {}
@@ -227,12 +232,20 @@ class Journal:
             " note = CASE WHEN excluded.note = '' AND note != ? THEN note ELSE excluded.note END"
             " RETURNING id, listed_at, place, failures, octets IS NOT NULL"
         )
+        supersede = (
+            "UPDATE message SET state = ?, gone_at = ? WHERE uidl = ? AND ordinal = ?"
+            " AND generation < ? AND state = ?"
+        )
         intended = []
         with self._writing() as connection:
             for i in intents:
                 note = HEADER_ONLY if i.header_only else ""
                 row = (*_key(i.key), State.FETCHING, i.place, now, i.announced, note, HEADER_ONLY)
                 intended.append(Intended(*connection.execute(insert, row).fetchone()))
+            older = [
+                (State.GONE, now, *_key(i.key), State.FETCHING) for i in intents if i.key.generation
+            ]
+            connection.executemany(supersede, older)
         return intended
 
     def leave(

@@ -16,7 +16,7 @@ from mailkeep.fetch.events import Why
 from mailkeep.fetch.listing import Listing
 from mailkeep.fetch.names import MessageKey
 from mailkeep.fetch.policy import DAY_S, Initial, Larger, Policy
-from mailkeep.fetch.rows import SUSPECT, Row, Safe, State
+from mailkeep.fetch.rows import HEADER_ONLY, SUSPECT, Row, Safe, State
 
 _UNKNOWN = -1
 """Stands for "not in the journal" where None stands for "size not known"."""
@@ -111,7 +111,7 @@ def plan_fetch(
     uidls = listing.uidls or ()
     listed = dict(zip(uidls, listing.octets, strict=True))
     lone = _lone_twins(known, uidls)
-    if len(listed) == len(uidls) and not lone and not (listed.items() - known.settled.items()):
+    if len(listed) == len(uidls) and not lone and listed.items() <= known.settled.items():
         plan.stored = len(uidls)
         return plan
     sizes = _sizes_of_vanished(known, listed)
@@ -143,10 +143,13 @@ def unknown_in(listing: Listing, known: Known) -> set[bytes]:
 
 def _messages(listing: Listing) -> Iterator[tuple[int, bytes, int, int | None]]:
     """Yield number, unique-id, ordinal and announced octets of each message."""
+    uidls = listing.uidls or ()
+    rows = zip(listing.numbers, uidls, listing.octets, strict=True)
+    if len(set(uidls)) == len(uidls):  # nearly always, and counting takes memory
+        yield from ((number, uidl, 0, octets) for number, uidl, octets in rows)
+        return
     seen: Counter[bytes] = Counter()
-    for number, uidl, octets in zip(
-        listing.numbers, listing.uidls or (), listing.octets, strict=True
-    ):
+    for number, uidl, octets in rows:
         yield number, uidl, seen[uidl], octets
         seen[uidl] += 1
 
@@ -224,7 +227,7 @@ def _plan_row(plan: Plan, number: int, announced: int | None, row: Row, policy: 
     key = row.key
     following = MessageKey(key.uidl, key.ordinal, key.generation + 1)
     match row.state:
-        case State.FETCHING:
+        case State.FETCHING if row.note != HEADER_ONLY or _is_too_large(announced, policy):
             _plan_wanted(plan, Wanted(number, key, announced, Why.AGAIN), policy)
         case State.DELETING:
             plan.stored += 1  # S-05: it is still there, and that settles it
@@ -232,7 +235,7 @@ def _plan_row(plan: Plan, number: int, announced: int | None, row: Row, policy: 
             plan.skip.append(Skipped(number, key.uidl, announced, Why.QUARANTINED))
         case State.HEADER if _is_too_large(announced, policy):
             plan.stored += 1
-        case State.HEADER:
+        case State.HEADER | State.FETCHING:  # some destination may have the header by this name
             plan.fetch.append(Wanted(number, following, announced, Why.WHOLE_NOW))
         case State.GONE:
             candidates = frozenset({key.uidl}) if was_stored(row) else _NOBODY

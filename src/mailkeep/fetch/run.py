@@ -15,7 +15,7 @@ import os
 import re
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,17 +23,19 @@ from mailkeep.fetch.account import Account
 from mailkeep.fetch.client import Client
 from mailkeep.fetch.connecting import connect, refuse_cleartext
 from mailkeep.fetch.disk import Disk
-from mailkeep.fetch.endings import MessageTooLong, Stopped
+from mailkeep.fetch.endings import MessageTooLong, NothingCame, OtherLength, Stopped
 from mailkeep.fetch.events import Ended, Event, Reporter, Warned
 from mailkeep.fetch.failures import FetchExit, FetchFailed, NetworkFailed, ProtocolBroken
 from mailkeep.fetch.journal import Journal, open_journal
 from mailkeep.fetch.policy import Policy
 from mailkeep.fetch.remembered import REMEMBERED, judge_expire
 from mailkeep.fetch.state_folder import AccountFolder
+from mailkeep.pop3 import RemoteProtocolError
 from mailkeep.sasl import Login
 
 if TYPE_CHECKING:
     from mailkeep.fetch.destinations.seam import Destination
+    from mailkeep.fetch.download import Download
     from mailkeep.fetch.listing import Overview
     from mailkeep.fetch.session import Parts, Preview, Session
 
@@ -45,7 +47,17 @@ TRACE_VARIABLE = "MAILKEEP_TRACE"
 """Set to anything, it lets the trace of an internal error through."""
 
 PIPELINING = "pipelining"
+"""The fact that says what is known of a server's PIPELINING beside that it offers it (S-26)."""
 _BROKEN = "broken"
+_DOUBTED = "doubted"
+"""An answer had not the length that was announced: some messages are fetched one by one to see
+whether that is the server's way of counting."""
+_SILENT = "silent once"
+"""Answers did not come, which may have been the network; the second time it is broken."""
+
+LENGTHS = "lengths"
+_OWN = "its own"
+"""The server counts octets in its own way, so a length says nothing of whose answer it is."""
 
 _INTERRUPTED = 130
 
@@ -122,6 +134,8 @@ class AccountRun:
         self._unsettled = 0
         self._started = 0.0
         self._login_delay_s = 0
+        self._is_lock_step = False
+        self._was_pipelined = False
 
     @property
     def login_delay_s(self) -> int:
@@ -232,12 +246,13 @@ class AccountRun:
             try:
                 fetched = await self._session(opened, deadline)
             except (MessageTooLong, NetworkFailed, ProtocolBroken) as failure:
-                await self._judge_failure(opened, failure, delays)
+                await self._judge_failure(failure, delays)
                 continue
-            if not (self._account.hides_read_mail and fetched):
+            if not fetched:
                 return
 
-    async def _session(self, opened: Opened, deadline: float | None) -> int:
+    async def _session(self, opened: Opened, deadline: float | None) -> bool:
+        """Hold one session, and return whether another one is to follow."""
         if self._parts is not None:
             self._parts.download = None
         is_first = self._parts is None
@@ -250,18 +265,35 @@ class AccountRun:
             end = await session.run(overview)
         self._deleted += end.deleted
         self._unsettled += end.unsettled
-        return end.fetched
+        was_probing = session.parts.is_probing and end.fetched > 0
+        await self._learn(opened, was_probing=was_probing, others=end.others)
+        return was_probing or (self._account.hides_read_mail and end.fetched > 0)
+
+    async def _learn(self, opened: Opened, *, was_probing: bool, others: int) -> None:
+        """Remember what a session that ended well says of the server's PIPELINING."""
+        facts: dict[str, str] = {}
+        if was_probing:
+            facts = {PIPELINING: "", LENGTHS: _OWN} if others else {PIPELINING: _BROKEN}
+        elif self._was_pipelined:
+            facts = {PIPELINING: ""}
+        known = await opened.disk.run(opened.journal.facts)
+        if any(known.get(name, "") != value for name, value in facts.items()):
+            await opened.disk.run(opened.journal.set_facts, facts)
 
     @contextlib.asynccontextmanager
     async def _begun(
         self, opened: Opened
     ) -> "AsyncIterator[tuple[Session, asyncio.Task[Overview]]]":
         """Log in, and get ready while the server opens the mailbox."""
-        client, pipelined = await self._connect(opened)
+        self._was_pipelined = False
+        client, facts = await self._connect(opened)
+        pipelined = self._was_pipelined = self._may_pipeline(client, facts)
         opening = asyncio.create_task(client.open_mailbox(pipelined=pipelined))
         try:
             if self._parts is None:
                 self._parts = await asyncio.to_thread(self._begin_work, opened)
+            self._parts.trusts_lengths = facts.get(LENGTHS) != _OWN
+            self._parts.is_probing = facts.get(PIPELINING) == _DOUBTED and client.can_pipeline
             from mailkeep.fetch.session import Session
 
             yield Session(self._parts, client, pipelined=pipelined), opening
@@ -270,23 +302,19 @@ class AccountRun:
             opening.cancel()
             await asyncio.wait([opening])
 
-    async def _judge_failure(
-        self, opened: Opened, failure: Exception, delays: Iterator[float]
-    ) -> None:
+    async def _judge_failure(self, failure: Exception, delays: Iterator[float]) -> None:
         """Decide whether another session may do better; else raise the failure.
 
         Only a session that came to its messages is followed by another. A message during which it
         ended is counted as failed; one that is to blame for sure is not asked for again.
         """
         parts = self._parts
+        if parts is not None and self._is_of_pipelining(failure, parts.download):
+            await self._doubt_pipelining(parts, failure)
+            return
         if parts is None or parts.download is None:
             raise failure
         entry = parts.download.current
-        was_pipelined = not await self._is_broken(opened)
-        if isinstance(failure, ProtocolBroken) and parts.download.is_pipelined and was_pipelined:
-            parts.tell(Warned(f"{failure}; going on with one command at a time"))
-            await parts.disk.run(parts.journal.set_facts, {PIPELINING: _BROKEN})
-            return
         delay = next(delays, None)
         if entry is not None:
             quarantined = await parts.storing.fail(entry, str(failure))
@@ -302,28 +330,57 @@ class AccountRun:
         if self._options.stop.is_set():
             raise Stopped
 
-    async def _connect(self, opened: Opened) -> tuple[Client, bool]:
-        """Return a client that is logged in, and whether commands may follow each other."""
+    def _is_of_pipelining(self, failure: Exception, download: "Download | None") -> bool:
+        """Tell whether many commands at once may be why a session failed (S-26)."""
+        if not self._was_pipelined or isinstance(failure, NothingCame):
+            return self._was_pipelined
+        if download is None:
+            return isinstance(failure.__cause__, RemoteProtocolError)
+        return isinstance(failure, ProtocolBroken)
+
+    async def _doubt_pipelining(self, parts: "Parts", failure: Exception) -> None:
+        """Go on with one command at a time."""
+        parts.tell(Warned(f"{failure}; going on with one command at a time"))
+        self._is_lock_step = not isinstance(failure, OtherLength)
+        verdict = _BROKEN
+        if isinstance(failure, OtherLength):
+            verdict = _DOUBTED
+        elif isinstance(failure, NothingCame):
+            before = await parts.disk.run(parts.journal.fact, PIPELINING) or ""
+            verdict = _BROKEN if before == _SILENT else _SILENT
+            if parts.download is not None and parts.download.is_in_body:
+                verdict = before  # it stopped in its middle: that is the network's way
+        if verdict is not _DOUBTED:
+            await parts.storing.recheck()
+        await parts.disk.run(parts.journal.set_facts, {PIPELINING: verdict})
+
+    def _may_pipeline(self, client: Client, facts: Mapping[str, str]) -> bool:
+        """Tell whether commands may follow each other."""
+        is_doubtful = facts.get(PIPELINING) in {_BROKEN, _DOUBTED}
+        return client.can_pipeline and not is_doubtful and not self._is_lock_step
+
+    async def _connect(self, opened: Opened) -> tuple[Client, Mapping[str, str]]:
+        """Return a client that is logged in, and what is known of its server."""
         login = await self._login()
         facts = await opened.disk.run(opened.journal.facts)
         before = {} if self._options.accept_change else facts
-        client, seen = await connect(self._account, login, before, self._tell)
+        client, seen = await connect(self._account, login, before, self._tell, self._heed_delay)
         if self._options.accept_change:
             seen = dict.fromkeys(REMEMBERED, "") | seen
         if any(facts.get(name, "") != value for name, value in seen.items()):
             await opened.disk.run(opened.journal.set_facts, seen)
-        return client, client.can_pipeline and not await self._is_broken(opened)
-
-    async def _is_broken(self, opened: Opened) -> bool:
-        """Tell whether the server's PIPELINING was found not to be what it says (S-26)."""
-        return await opened.disk.run(opened.journal.fact, PIPELINING) == _BROKEN
+        return client, facts
 
     def _heed_capabilities(self, client: Client) -> None:
         """Take note of what the server says of itself after login."""
-        delay = "".join(client.capabilities.get("LOGIN-DELAY", ())[:1])
-        self._login_delay_s = int(delay) if re.fullmatch("[0-9]{1,9}", delay) else 0
+        self._heed_delay(client)
         if warning := judge_expire(client.capabilities.get("EXPIRE", ())):
             self._tell(Warned(warning))
+
+    def _heed_delay(self, client: Client) -> None:
+        delay = "".join(client.capabilities.get("LOGIN-DELAY", ())[:1])
+        if re.fullmatch("[0-9]{1,9}", delay):
+            self._login_delay_s = int(delay)
 
     def _tell(self, event: Event) -> None:
         self._report(self._account.name, event)

@@ -15,7 +15,7 @@ from mailkeep.fetch.destinations.seam import Destination
 from mailkeep.fetch.disk import Disk
 from mailkeep.fetch.download import Download, Intending
 from mailkeep.fetch.endings import Stopped
-from mailkeep.fetch.events import Deleted, MessageAdopted, Planned, Reporter, Warned
+from mailkeep.fetch.events import Deleted, MessageAdopted, Planned, Reporter, Warned, Why
 from mailkeep.fetch.failures import NetworkFailed, ProtocolBroken, ServerBusy, TlsRefused
 from mailkeep.fetch.headers import date_of, header_hash, identify_by_headers, read_headers
 from mailkeep.fetch.journal import Journal
@@ -55,6 +55,8 @@ CLOCK = "clock"
 DOUBTED = "clock doubted"
 _YES = "yes"
 _DELE_WINDOW = 500
+_PROBE_MESSAGES = 20
+"""Enough to see how a server counts, and few enough to lose no time one by one."""
 
 
 @dataclass(slots=True)
@@ -65,6 +67,8 @@ class Parts:
         deadline: of the event loop's clock, when the run is to end; None for never.
         excluded: messages that are not asked for again in this run.
         download: of the session under way, to tell which message a failure is of.
+        trusts_lengths: the server counts octets as all do, as far as is known.
+        is_probing: it is to be found out whether it does: some messages, one at a time.
     """
 
     account: Account
@@ -79,6 +83,8 @@ class Parts:
     deadline: float | None = None
     excluded: set[MessageKey] = field(default_factory=set)
     download: Download | None = None
+    trusts_lengths: bool = True
+    is_probing: bool = False
 
     @property
     def now(self) -> int:
@@ -107,11 +113,13 @@ class SessionEnd:
         fetched: messages that were asked for.
         deleted: gone for sure.
         unsettled: deleted, but QUIT was not answered.
+        others: messages that were not as long as announced.
     """
 
     fetched: int
     deleted: int
     unsettled: int
+    others: int = 0
 
 
 class Session:
@@ -126,6 +134,7 @@ class Session:
         self.parts = parts
         self.client = client
         self._pipelined = pipelined
+        self._others = 0
 
     async def run(self, overview: Overview) -> SessionEnd:
         """Fetch what is wanted, delete what may be deleted, and quit.
@@ -138,7 +147,7 @@ class Session:
             FetchFailed: the session ended early; what was stored is journalled.
         """
         parts = self.parts
-        parts.storing.last = None
+        parts.storing.last, parts.storing.ended = None, []
         unchanged = fingerprint(overview, parts.policy, parts.destinations)
         before = await parts.disk.run(parts.journal.fact, UNCHANGED)
         if before == unchanged and overview.uidls is not None:
@@ -155,14 +164,15 @@ class Session:
         await self._leave(plan)
         if is_first and not (plan.fetch or plan.leave):
             await parts.disk.run(parts.journal.set_facts, {BEGAN: _YES})
-        await self._fetch(plan.fetch)
+        await self._look_for_earlier(plan.fetch)
+        await self._fetch(plan.fetch[: _PROBE_MESSAGES if parts.is_probing else None])
         deletions = await self._plan_deletes(listing)
         try:
             deleted = await self._delete(deletions.delete)
         except ProtocolBroken:
             await parts.storing.doubt_last()
             raise
-        is_settled = not parts.storing.tally.failed and not parts.policy.deletes
+        is_settled = not (parts.storing.tally.failed or parts.policy.deletes or parts.is_probing)
         await parts.disk.run(parts.journal.set_facts, {UNCHANGED: unchanged if is_settled else ""})
         return await self._quit(len(plan.fetch), deleted)
 
@@ -255,6 +265,15 @@ class Session:
             row.sha256: row for row in rows if row.sha256 is not None and was_stored(row)
         }
 
+    async def _look_for_earlier(self, wanted: Sequence[Wanted]) -> None:
+        """Let what arrives be compared with what had its unique-id, where a session broke off."""
+        keys = [one.key for one in wanted if one.key.generation and one.why is Why.AGAIN]
+        if keys:
+            rows = await self.parts.disk.run(self.parts.journal.earlier, keys)
+            self.parts.storing.vanished |= {
+                row.sha256: row for row in rows if row.sha256 is not None and was_stored(row)
+            }
+
     async def _check(self, plan: Plan) -> None:
         """Find out by their headers whether doubtful messages are known ones."""
         if not plan.check:
@@ -281,6 +300,9 @@ class Session:
             else:
                 alike.remove(known)
                 same.append((wanted, known))
+        if self._pipelined:  # an answer too many would come now, and all before it be another's
+            for _ in range(2):
+                await self.client.noop()
         await parts.disk.run(adopt_same, same, parts.journal, parts.now)
         await parts.disk.run(
             parts.journal.set_state, used_up, State.GONE, now=parts.now, note="unique-id used again"
@@ -339,13 +361,14 @@ class Session:
             parts.policy.limit_octets,
             parts.report,
             pipelined=self._pipelined,
+            trusts_lengths=parts.trusts_lengths,
         )
         try:
             await parts.download.run(parts.stop, parts.deadline)
         finally:
             await intending.close()
             await parts.storing.flush()
-        parts.download = None
+        self._others, parts.download = parts.download.others, None
 
     def _journal_some(self, wanted: Sequence[Wanted]) -> list[Entry]:
         """Journal messages before they are asked for. Blocks."""
@@ -399,7 +422,7 @@ class Session:
         ids = [one.id for one in deleted]
         if not ids:
             await self._say_goodbye()
-            return SessionEnd(fetched, 0, 0)
+            return SessionEnd(fetched, 0, 0, self._others)
         await parts.disk.run(parts.journal.set_state, ids, State.DELETING, now=parts.now)
         try:
             await self.client.quit()
@@ -408,10 +431,10 @@ class Session:
                 Warned(f"{len(ids)} messages may or may not be deleted: {failure}; the next run"
                        " finds out")
             )  # fmt: skip
-            return SessionEnd(fetched, 0, len(ids))
+            return SessionEnd(fetched, 0, len(ids), self._others)
         await parts.disk.run(parts.journal.set_state, ids, State.GONE, now=parts.now)
         parts.tell(Deleted(len(ids)))
-        return SessionEnd(fetched, len(ids), 0)
+        return SessionEnd(fetched, len(ids), 0, self._others)
 
     async def _say_goodbye(self) -> None:
         """End a session that has deleted nothing; whether it is answered does not matter."""

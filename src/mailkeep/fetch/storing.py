@@ -67,7 +67,7 @@ class Entry:
 class Arriving:
     """One message that is being received."""
 
-    __slots__ = ("_newlines", "_receiving", "_writers", "entry", "received", "spare")
+    __slots__ = ("_receiving", "_writers", "entry", "received", "spare")
 
     def __init__(
         self, entry: Entry, writers: Mapping[str, Writer], spare: Writer | None = None
@@ -77,7 +77,6 @@ class Arriving:
         self.spare = spare
         self._writers = writers
         self._receiving = Receiving()
-        self._newlines = 0
 
     @property
     def octets(self) -> int:
@@ -91,20 +90,17 @@ class Arriving:
             DestinationUnavailable: they cannot be kept.
         """
         self._receiving.feed(octets)
-        self._newlines += octets.count(b"\n")
         for writer in self._all():
             writer.write(octets)
 
     @property
     def is_as_announced(self) -> bool:
-        """Whether its length is the announced one, however the server counts ends of lines.
+        """Whether its length is the announced one.
 
-        Some count one octet for CRLF, and many do not count the CRLF that they add behind a last
-        line without one.
+        Many servers do not count the CRLF that they add behind a last line without one.
         """
         announced = self.entry.wanted.announced
-        lengths = (self.octets, self.octets - self._newlines)
-        return announced is None or any(announced - n in {0, -1, -2} for n in lengths)
+        return announced is None or self.octets - announced in {0, len(b"\r\n")}
 
     def finish(self) -> Received:
         """Note that it is whole, and return what it is."""

@@ -129,6 +129,7 @@ class OddSession:
         how = Action.CUT
         try:
             how = await self._serve_to_the_end()
+            self._is_idle.set()  # nothing more is answered: who waits for that may listen again
             if how is not Action.RESET:
                 await self._wire.finish(how)
                 await self._until_alone()
