@@ -31,8 +31,9 @@ from pathlib import Path
 from typing import Any
 
 from mailkeep.cli import main as run_command
-from mailkeep.fetch import client, journal, storing
+from mailkeep.fetch import client, storing
 from mailkeep.fetch.failures import FetchExit
+from mailkeep.fetch.journal_file import Transaction
 from mailkeep.pop3 import commands
 
 ANY = "any"
@@ -40,7 +41,6 @@ DISK = ("fsync", "rename", "link", "ftruncate", "close")
 SHORT_OCTETS = 150_000
 SENT = (commands.Retr, commands.Top, commands.Dele, commands.Quit)
 
-TRANSACTION = journal._Transaction
 
 Call = Callable[..., Any]
 
@@ -121,7 +121,7 @@ def watch(steps: Steps) -> None:
 
 
 def watch_journal(steps: Steps) -> None:
-    enter, leave = TRANSACTION.__enter__, TRANSACTION.__exit__
+    enter, leave = Transaction.__enter__, Transaction.__exit__
 
     def begin(self: Any) -> Any:
         steps.take("BEGIN")
@@ -132,7 +132,7 @@ def watch_journal(steps: Steps) -> None:
         leave(self, *trouble)
         steps.take("committed")
 
-    replace(TRANSACTION, __enter__=begin, __exit__=end)
+    replace(Transaction, __enter__=begin, __exit__=end)
 
 
 def watch_network(steps: Steps) -> None:

@@ -17,7 +17,8 @@ from tests.harness.programs import cannot_run
 from tests.harness.site import python_path
 
 from mailkeep.fetch.failures import FetchExit, JournalUnusable, StorageFailed
-from mailkeep.fetch.journal import GRACE_S, VERSION, Journal, open_journal
+from mailkeep.fetch.journal import GRACE_S, Journal, open_journal
+from mailkeep.fetch.journal_file import VERSION
 from mailkeep.fetch.names import MessageKey
 from mailkeep.fetch.received import Received, receive_whole
 from mailkeep.fetch.rows import (
@@ -683,3 +684,15 @@ def test_a_read_only_place_is_a_matter_of_storage(tmp_path: Path, is_there: bool
         with pytest.raises(StorageFailed) as refused:
             open_journal(place / "journal.db").set_facts({"a": "b"})
         assert refused.value.code is FetchExit.STORAGE
+
+
+def test_a_header_stays_a_header_whatever_fails(tmp_path: Path) -> None:
+    """A refusal must not make what is a header look like a message that can be adopted whole."""
+    journal = open_journal(tmp_path / "journal.db")
+    (one,) = journal.intend([Intent(MessageKey(b"u"), 1, 9, header_only=True)], now=1)
+    refused = Outcome(one.id, receive_whole(b"x"), {}, State.FETCHING, "full", failed=True)
+    journal.commit([refused], {}, now=2)
+    journal.fail(one.id, "no", limit=3)
+    (row,) = journal.rows(State.FETCHING)
+    assert (row.note, row.failures) == (HEADER_ONLY, 2)
+    journal.close()

@@ -30,7 +30,7 @@ from tests.harness.site import RunningSite
 
 from mailkeep.fetch.destinations.temporary import MEMORY_OCTETS
 from mailkeep.fetch.failures import FetchExit
-from mailkeep.fetch.journal import VERSION
+from mailkeep.fetch.journal_file import VERSION
 
 MESSAGES = [
     b"Subject: message %d\n\n" % number + b"line\n" * (octets // 5)

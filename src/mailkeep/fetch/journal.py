@@ -15,14 +15,20 @@ It blocks; all calls come from one thread of the disk's, one at a time. It uses 
 back is compared with what it was.
 """
 
-import contextlib
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mailkeep.fetch.failures import JournalUnusable, StorageFailed
+from mailkeep.fetch.failures import StorageFailed
+from mailkeep.fetch.journal_file import (
+    Transaction,
+    connect,
+    journal_failure,
+    make_journal_file,
+    make_ready,
+)
 from mailkeep.fetch.names import MessageKey
 from mailkeep.fetch.rows import (
     HEADER_ONLY,
@@ -38,55 +44,11 @@ from mailkeep.fetch.rows import (
     State,
 )
 
-VERSION = 1
-"""Of the tables; kept in SQLite's `user_version`."""
-
-BUSY_TIMEOUT_S = 5.0
-"""Only `status` reads while a run writes; the account's lock keeps a second run out."""
-
 CLOCK = "clock"
 """The fact that says the latest time that was seen."""
 
 GRACE_S = 30 * 86_400
 """How long a stored message may be missing from listings before it counts as gone (S-36, S-37)."""
-
-_TABLES = """
-CREATE TABLE message (
-    id INTEGER PRIMARY KEY,
-    uidl BLOB NOT NULL,
-    ordinal INTEGER NOT NULL,
-    generation INTEGER NOT NULL,
-    state INTEGER NOT NULL,
-    place INTEGER NOT NULL,
-    listed_at INTEGER NOT NULL,
-    announced INTEGER,
-    octets INTEGER,
-    sha256 BLOB,
-    header_sha256 BLOB,
-    stored_at INTEGER,
-    missing_since INTEGER,
-    gone_at INTEGER,
-    failures INTEGER NOT NULL DEFAULT 0,
-    note TEXT NOT NULL DEFAULT ''
-);
-CREATE UNIQUE INDEX message_key ON message (uidl, ordinal, generation);
-CREATE TABLE held (
-    message INTEGER NOT NULL REFERENCES message (id),
-    destination INTEGER NOT NULL REFERENCES destination (id),
-    place TEXT NOT NULL,
-    PRIMARY KEY (message, destination)
-) WITHOUT ROWID;
-CREATE TABLE destination (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    mark INTEGER
-);
-CREATE TABLE fact (
-    name TEXT PRIMARY KEY,
-    value TEXT NOT NULL
-) WITHOUT ROWID;
-"""
-
 
 _COLUMNS = (
     "id, uidl, ordinal, generation, state, place, listed_at, announced, octets, sha256,"
@@ -276,7 +238,8 @@ class Journal:
         """
         stored_at = max(now, int(self.fact(CLOCK) or 0))
         update = (
-            "UPDATE message SET octets = ?, sha256 = ?, header_sha256 = ?, state = ?, note = ?,"
+            "UPDATE message SET octets = ?, sha256 = ?, header_sha256 = ?, state = ?,"
+            " note = CASE WHEN ? AND note = ? THEN note ELSE ? END,"
             " failures = failures + ?, stored_at = CASE WHEN ? THEN ? END WHERE id = ?"
         )
         rows = [
@@ -285,6 +248,8 @@ class Journal:
                 o.received.sha256,
                 o.received.header_sha256,
                 o.state,
+                o.state is State.FETCHING,
+                HEADER_ONLY,
                 o.note,
                 o.failed,
                 o.state in {State.STORED, State.HEADER},
@@ -412,9 +377,10 @@ class Journal:
         """
         with self._writing() as connection:
             (failures,) = connection.execute(
-                "UPDATE message SET failures = failures + 1, note = ?, state = CASE WHEN"
-                " failures + 1 >= ? THEN ? ELSE state END WHERE id = ? RETURNING failures",
-                (reason, limit, State.QUARANTINED, number),
+                "UPDATE message SET failures = failures + 1, state = CASE WHEN failures + 1 >= ?"
+                " THEN ? ELSE state END, note = CASE WHEN note = ? THEN note ELSE ? END"
+                " WHERE id = ? RETURNING failures",
+                (limit, State.QUARANTINED, HEADER_ONLY, reason, number),
             ).fetchone()
         return int(failures)
 
@@ -455,53 +421,10 @@ class Journal:
         try:
             return self._connection.execute(query, values).fetchall()
         except sqlite3.Error as cause:
-            raise _failure(self.path, cause) from cause
+            raise journal_failure(self.path, cause) from cause
 
-    def _writing(self) -> "_Transaction":
-        return _Transaction(self.path, self._connection)
-
-
-def _put_mark(connection: sqlite3.Connection, name: str, mark: int) -> None:
-    number = _destination(connection, name)
-    connection.execute("UPDATE destination SET mark = ? WHERE id = ?", (mark, number))
-
-
-def _destination(connection: sqlite3.Connection, name: str) -> int:
-    """Return a destination's number; not kept, because a transaction that fails takes it back."""
-    connection.execute("INSERT OR IGNORE INTO destination (name) VALUES (?)", (name,))
-    found = connection.execute("SELECT id FROM destination WHERE name = ?", (name,))
-    return int(found.fetchone()[0])
-
-
-class _Transaction:
-    """A transaction that writes: durable when the block has ended, undone if it raises."""
-
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self._path = path
-        self._connection = connection
-
-    def __enter__(self) -> sqlite3.Connection:
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as cause:
-            raise _failure(self._path, cause) from cause
-        return self._connection
-
-    def __exit__(self, _kind: object, failure: BaseException | None, _trace: object) -> None:
-        if failure is None:
-            try:
-                self._connection.execute("COMMIT")
-            except sqlite3.Error as cause:
-                self._undo()
-                raise _failure(self._path, cause) from cause
-            return
-        self._undo()
-        if isinstance(failure, sqlite3.Error):
-            raise _failure(self._path, failure) from failure
-
-    def _undo(self) -> None:
-        with contextlib.suppress(sqlite3.Error):  # some failures have undone it already
-            self._connection.execute("ROLLBACK")
+    def _writing(self) -> Transaction:
+        return Transaction(self.path, self._connection)
 
 
 def open_journal(path: Path, *, create: bool = True) -> Journal:
@@ -517,100 +440,31 @@ def open_journal(path: Path, *, create: bool = True) -> Journal:
     """
     try:
         if create and not path.exists():
-            _make(path)
+            make_journal_file(path)
         was_left_open = Path(f"{path}-wal").exists()
-        connection = _connect(path, mode="rw")
+        connection = connect(path, mode="rw")
         try:
-            _make_ready(path, connection)
+            make_ready(path, connection)
         except BaseException:
             connection.close()
             raise
     except sqlite3.Error as cause:
-        raise _failure(path, cause) from cause
+        raise journal_failure(path, cause) from cause
     except OSError as cause:
         raise StorageFailed(f"the journal {path} cannot be made: {cause.strerror}") from cause
     return Journal(path, connection, was_left_open=was_left_open)
 
 
-def _connect(path: Path, *, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
-        uri=True,
-        timeout=BUSY_TIMEOUT_S,
-        isolation_level=None,
-        check_same_thread=False,  # one thread at a time, not always the same
-    )
+def _put_mark(connection: sqlite3.Connection, name: str, mark: int) -> None:
+    number = _destination(connection, name)
+    connection.execute("UPDATE destination SET mark = ? WHERE id = ?", (mark, number))
 
 
-def _make(path: Path) -> None:
-    """Make an empty journal, which gets its name when it is whole.
-
-    So a file without tables was not left by a crash: it is damaged. What SQLite has left beside a
-    journal that was moved away must not be taken for a part of the new one.
-    """
-    from mailkeep.fetch.destinations.durable import fsync_folder  # needed once an account
-
-    new = path.with_name(f"{path.name}.new")
-    for left in (new, Path(f"{new}-journal"), Path(f"{path}-wal"), Path(f"{path}-shm")):
-        left.unlink(missing_ok=True)
-    connection = _connect(new, mode="rwc")
-    try:
-        with _Transaction(path, connection):
-            for statement in _TABLES.split(";\n"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {VERSION}")
-    finally:
-        connection.close()
-    new.replace(path)
-    fsync_folder(path.parent)
-
-
-def _make_ready(path: Path, connection: sqlite3.Connection) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
-        raise JournalUnusable(
-            f"the journal {path} was written by a newer version of Mailkeep",
-            hint="use that version; nothing was changed",
-        )
-    if version < VERSION:
-        raise _damaged(path, "it has no tables of ours")
-    if not _ends_with_a_page(path, connection):
-        raise _damaged(path, "it is cut short")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-
-
-def _ends_with_a_page(path: Path, connection: sqlite3.Connection) -> bool:
-    """Tell whether the last page is all there; SQLite reads zeros for what is missing of it.
-
-    A state of zero would be STORED. Pages that are missing as a whole SQLite sees itself; and while
-    there is a write-ahead log, the end may still be in it.
-    """
-    log = Path(f"{path}-wal")
-    if log.exists() and log.stat().st_size:
-        return True
-    (page_octets,) = connection.execute("PRAGMA page_size").fetchone()
-    return path.stat().st_size % int(page_octets) == 0
-
-
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
-"""SQLITE_ERROR is what a table or a column that is missing gives: every statement here is fixed."""
-
-
-def _failure(path: Path, cause: sqlite3.Error) -> StorageFailed | JournalUnusable:
-    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-    if code in _DAMAGED:
-        return _damaged(path, str(cause))
-    return StorageFailed(f"the journal {path} cannot be used: {cause}")
-
-
-def _damaged(path: Path, reason: str) -> JournalUnusable:
-    return JournalUnusable(
-        f"the journal {path} is damaged ({reason}); nothing more is fetched or deleted",
-        hint="put a backup in its place; or move it away and run `mailkeep fetch state rebuild`"
-        " so that what you have does not come again",
-    )
+def _destination(connection: sqlite3.Connection, name: str) -> int:
+    """Return a destination's number; not kept, because a transaction that fails takes it back."""
+    connection.execute("INSERT OR IGNORE INTO destination (name) VALUES (?)", (name,))
+    found = connection.execute("SELECT id FROM destination WHERE name = ?", (name,))
+    return int(found.fetchone()[0])
 
 
 def _key(key: MessageKey) -> tuple[bytes, int, int]:
