@@ -23,7 +23,6 @@ class Why(Enum):
     POLICY_DELETE = "stored, and delete is on"
     POLICY_AGE = "stored long enough ago"
     POLICY_NEWEST = "not among the newest"
-    NOT_WHOLE = "not stored whole, so it is not deleted"
     SUSPECT = "arrived shorter than announced, so it is not deleted"
     TWIN = "another message has the same unique-id, so it is not deleted"
     CLOCK = "the clock jumped, so nothing is deleted by age in this run"

@@ -384,6 +384,12 @@ class Journal:
             ).fetchone()
         return int(failures)
 
+    def release_quarantined(self) -> None:
+        """Let messages in quarantine be asked for again."""
+        change = "UPDATE message SET state = ?, failures = 0 WHERE state = ?"
+        with self._writing() as connection:
+            connection.execute(change, (State.FETCHING, State.QUARANTINED))
+
     def note_missing(self, missing: Iterable[bytes], listed: Iterable[bytes], *, now: int) -> None:
         """Note which stored messages the server no longer lists, and which it lists again.
 

@@ -71,6 +71,7 @@ class Options:
     """How a run is made.
 
     Attributes:
+        retry: ask again for messages in quarantine.
         max_s: end after so many seconds; None for when all is done.
         accept_change: go on although something got worse than it was seen before.
         stop: set to end the run in order: what is stored stays, nothing more is asked for.
@@ -79,6 +80,7 @@ class Options:
     """
 
     accept_change: bool = False
+    retry: bool = False
     max_s: float | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     clock: Callable[[], float] = time.time
@@ -228,8 +230,12 @@ class AccountRun:
 
     async def _recover(self, parts: "Parts") -> None:
         """Make the destinations ready, and take over what a crashed run left there."""
+        from mailkeep.fetch.session import UNCHANGED
         from mailkeep.fetch.settling import adopt_found, prepare_destinations
 
+        if self._options.retry:
+            await parts.disk.run(parts.journal.release_quarantined)
+            await parts.disk.run(parts.journal.set_facts, {UNCHANGED: ""})
         told = await parts.disk.run(prepare_destinations, parts.destinations, parts.journal)
         for line in told:
             parts.tell(Warned(line))

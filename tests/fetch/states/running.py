@@ -90,11 +90,13 @@ class Home:
         policy: Policy = KEEP,
         *,
         accept_change: bool = False,
+        retry: bool = False,
         max_s: float | None = None,
     ) -> AccountRun:
         """Return a run that is ready to begin."""
         options = Options(
             accept_change=accept_change,
+            retry=retry,
             max_s=max_s,
             stop=self.stop,
             clock=lambda: self.now,
@@ -111,10 +113,11 @@ class Home:
         policy: Policy = KEEP,
         *,
         accept_change: bool = False,
+        retry: bool = False,
         max_s: float | None = None,
     ) -> Ended:
         """Run once, and wait until the server has heard all."""
-        run = self.run_of(server, policy, accept_change=accept_change, max_s=max_s)
+        run = self.run_of(server, policy, accept_change=accept_change, retry=retry, max_s=max_s)
         ended = await run.fetch()
         await server.settle()
         assert "internal error" not in (ended.error_untrusted or ""), ended

@@ -197,6 +197,22 @@ async def test_a_message_that_nobody_takes_goes_to_quarantine_and_stays_on_the_s
     assert home.states()[b"uidl-2"] is State.QUARANTINED
 
 
+async def test_what_is_in_quarantine_is_asked_for_again_when_the_user_says_so(
+    home: Home, moody: Moody
+) -> None:
+    """S-68: the reason may be gone; without being told so nothing takes it out."""
+    moody.refuses = {TWO}
+    async with OddServer(OddMailbox.of(*BODIES)) as server:
+        for _ in range(4):
+            await home.fetch(server)
+        moody.refuses = set()
+        assert (await home.fetch(server)).fetched == 0
+        ended = await home.fetch(server, retry=True)
+    assert (ended.code, ended.fetched) == (FetchExit.DONE, 1)
+    assert home.states()[b"uidl-2"] is State.STORED
+    assert moody.taken.count(TWO) == 1
+
+
 async def test_a_message_at_which_the_server_always_dies_does_not_stop_the_rest(
     home: Home,
 ) -> None:

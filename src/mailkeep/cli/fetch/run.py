@@ -32,6 +32,7 @@ class RunOptions:
     max_time: str | None = option(
         "--max-time", "TIME", "End after this time; the rest comes the next time."
     )
+    retry: bool = switch("--retry", "Ask again for messages that are in quarantine.")
     dry_run: bool = switch("--dry-run", "Print what would be done, and do nothing.")
     json: bool = switch("--json", "Print events, one JSON a line.")
     quiet: bool = switch("--quiet", "Say only what goes wrong.")
@@ -58,7 +59,9 @@ def run(options: RunOptions) -> int:
     if options.dry_run:
         return _preview(jobs, chosen.state, options)
     _tell_of_destinations(jobs, quiet=options.json or options.quiet)
-    settings = Options(accept_change=options.account.accept_change, max_s=max_s)
+    settings = Options(
+        accept_change=options.account.accept_change, retry=options.retry, max_s=max_s
+    )
     with choose_reporter(json=options.json, quiet=options.quiet) as report:
         with told():
             turns = [_turn(job, chosen.state, settings, report) for job in jobs]
