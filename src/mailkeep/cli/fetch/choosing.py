@@ -1,10 +1,12 @@
 """Which accounts a command is about: a URL, names of the settings file, or all of that file."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mailkeep.cli.talk import say
 from mailkeep.fetch.account import parse_url
 from mailkeep.fetch.failures import WrongSettings
 from mailkeep.fetch.job import FetchSettings, Job
@@ -14,6 +16,8 @@ from mailkeep.fetch.secret_sources import Prompt
 
 if TYPE_CHECKING:
     from mailkeep.cli.fetch.options import AccountOptions
+    from mailkeep.fetch.run import LoginSource
+    from mailkeep.fetch.state_folder import AccountFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,26 @@ def choose(
         for job in jobs
     )
     return Chosen(jobs, state_folder(environment, said), settings.parallel)
+
+
+def choose_logins(
+    targets: Sequence[str], options: "AccountOptions"
+) -> "Iterator[tuple[Job, AccountFolder, LoginSource]]":
+    """Yield each chosen account with the folder of its state, and what reads its secret.
+
+    Raises:
+        CommandFailed: there is no such account, or its secret cannot be read.
+    """
+    from mailkeep.cli.fetch.running import asker, told
+    from mailkeep.fetch.start import login_source
+    from mailkeep.fetch.state_folder import AccountFolder
+
+    with told():
+        chosen = choose(targets, options, os.environ)
+    for job in chosen.jobs:
+        with told():
+            source = login_source(job, ask=asker(), warn=say)
+        yield job, AccountFolder.of(chosen.state, job.account.name), source
 
 
 def _job_of(url: str) -> Job:

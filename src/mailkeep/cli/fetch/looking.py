@@ -1,6 +1,5 @@
 """`mailkeep fetch list|status|login|probe`: what is there, without taking anything."""
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,19 +61,12 @@ def status(options: LookOptions) -> int:
 
 def login(options: LookOptions) -> int:
     """Log in and out: is the password right?"""
-    from mailkeep.cli.fetch.choosing import choose
-    from mailkeep.cli.fetch.running import asker, run_to_end, told
+    from mailkeep.cli.fetch.choosing import choose_logins
+    from mailkeep.cli.fetch.running import run_to_end
     from mailkeep.fetch.looking import try_login
-    from mailkeep.fetch.start import login_source
-    from mailkeep.fetch.state_folder import AccountFolder
 
     found = []
-    with told():
-        chosen = choose(options.targets, options.account, os.environ)
-    for job in chosen.jobs:
-        folder = AccountFolder.of(chosen.state, job.account.name)
-        with told():
-            source = login_source(job, ask=asker(), warn=say)
+    for job, folder, source in choose_logins(options.targets, options.account):
         trying = try_login(job.account, folder, source, accept_change=options.account.accept_change)
         mechanism, messages, octets = run_to_end(trying)
         found.append(
@@ -164,19 +156,12 @@ def _describe(probed: "Probed") -> dict[str, object]:
 
 
 def _look(options: LookOptions) -> "list[tuple[Job, Looked]]":
-    from mailkeep.cli.fetch.choosing import choose
-    from mailkeep.cli.fetch.running import asker, run_to_end, told
+    from mailkeep.cli.fetch.choosing import choose_logins
+    from mailkeep.cli.fetch.running import run_to_end
     from mailkeep.fetch.looking import look
-    from mailkeep.fetch.start import login_source
-    from mailkeep.fetch.state_folder import AccountFolder
 
     found = []
-    with told():
-        chosen = choose(options.targets, options.account, os.environ)
-    for job in chosen.jobs:
-        folder = AccountFolder.of(chosen.state, job.account.name)
-        with told():
-            source = login_source(job, ask=asker(), warn=say)
+    for job, folder, source in choose_logins(options.targets, options.account):
         looking = look(job.account, folder, source, accept_change=options.account.accept_change)
         found.append((job, run_to_end(looking)))
     return found

@@ -189,20 +189,15 @@ class RebuildOptions:
 
 def rebuild_state(options: RebuildOptions) -> int:
     """Make a lost journal anew: what destinations have and the server lists counts as stored."""
-    from mailkeep.cli.fetch.choosing import choose
-    from mailkeep.cli.fetch.running import asker, run_to_end, told
+    from mailkeep.cli.fetch.choosing import choose_logins
+    from mailkeep.cli.fetch.running import run_to_end, told
     from mailkeep.fetch.rebuilding import rebuild_account
-    from mailkeep.fetch.start import login_source, make_destinations
-    from mailkeep.fetch.state_folder import AccountFolder
+    from mailkeep.fetch.start import make_destinations
 
     rebuilt = []
-    with told():
-        chosen = choose(options.targets, options.account, os.environ)
-    for job in (with_mail(one, options.mail) for one in chosen.jobs):
-        folder = AccountFolder.of(chosen.state, job.account.name)
+    for job, folder, source in choose_logins(options.targets, options.account):
         with told():
-            destinations = make_destinations(job, folder)
-            source = login_source(job, ask=asker(), warn=say)
+            destinations = make_destinations(with_mail(job, options.mail), folder)
         done = run_to_end(rebuild_account(job.account, folder, destinations, source))
         name = job.account.name
         rebuilt.append({"account": name, "listed": done.listed, "stored": done.known})
