@@ -66,7 +66,7 @@ async def test_half_a_key_update_behind_retr_lets_the_maildrop_go(
     await client.read_to_end()
     await server.sessions_end()
     assert server.sink.of(EventType.INTERNAL_ERROR) == []
-    assert server.sink.reasons == ["the client has not ended a handshake message"]
+    assert server.sink.reasons == ["the peer has not ended a handshake message"]
     assert store.commits == 0
     await _still_served(server)
 
