@@ -27,6 +27,9 @@ MEMORY_OCTETS = 128 << 10
 """What stays in memory of a message: nearly all mail is smaller, and a batch of a hundred takes
 13 MB at most."""
 
+WRITEBACK_OCTETS = 2 << 20
+"""The disk begins after so many, so that little is left to wait for at the end."""
+
 PIECE_OCTETS = 1 << 18
 """What is read back at a time."""
 
@@ -58,12 +61,23 @@ class LateFile:
         path: of the file; None while there is none, and when it has no name.
     """
 
-    __slots__ = ("_descriptor", "_held", "_is_anonymous", "_path_maker", "octets", "path")
+    __slots__ = (
+        "_begun_octets",
+        "_descriptor",
+        "_held",
+        "_held_octets",
+        "_is_anonymous",
+        "_path_maker",
+        "octets",
+        "path",
+    )
 
     def __init__(self, path_maker: Callable[[], Path], *, is_anonymous: bool = False) -> None:
         self._path_maker = path_maker
         self._is_anonymous = is_anonymous
         self._held: list[bytes] = []
+        self._held_octets = 0
+        self._begun_octets = 0
         self._descriptor: int | None = None
         self.octets = 0
         self.path: Path | None = None
@@ -75,9 +89,14 @@ class LateFile:
             DestinationUnavailable: the disk does not.
         """
         self._held.append(octets)
+        self._held_octets += len(octets)
         self.octets += len(octets)
-        if self.octets > MEMORY_OCTETS:
-            self.write_out()
+        if self._held_octets <= MEMORY_OCTETS:
+            return
+        descriptor = self.write_out()
+        if self.octets - self._begun_octets >= WRITEBACK_OCTETS:
+            self._begun_octets = self.octets
+            _begin_writeback(descriptor)
 
     def write_out(self) -> int:
         """Bring all that came into the file, and return its descriptor, which stays ours.
@@ -90,6 +109,7 @@ class LateFile:
         with storing(f"cannot write {shown(self.path or self._path_maker().parent)}"):
             write_all(self._descriptor, b"".join(self._held))
         self._held.clear()
+        self._held_octets = 0
         return self._descriptor
 
     def pieces(self) -> Iterator[bytes]:
