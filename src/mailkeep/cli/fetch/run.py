@@ -62,12 +62,14 @@ def run(options: RunOptions) -> int:
     settings = Options(
         accept_change=options.account.accept_change, retry=options.retry, max_s=max_s
     )
+    with told():  # passwords are typed before a bar is drawn
+        make_turns = [_turn(job, chosen.state, settings) for job in jobs]
+    parallel = options.parallel or chosen.parallel
     with choose_reporter(json=options.json, quiet=options.quiet) as report:
-        with told():
-            turns = [_turn(job, chosen.state, settings, report) for job in jobs]
-        parallel = options.parallel or chosen.parallel
         return run_until_stopped(
-            lambda stop: fetch_all([turn(stop) for turn in turns], parallel=parallel, stop=stop)
+            lambda stop: fetch_all(
+                [make(report, stop) for make in make_turns], parallel=parallel, stop=stop
+            )
         )
 
 
@@ -95,16 +97,16 @@ def _check_destinations(jobs: "Sequence[Job]") -> None:
 
 
 def _turn(
-    job: "Job", state: "Path", options: "Options", report: "Reporter"
-) -> "Callable[[asyncio.Event], Turn]":
-    """Return what makes an account's turn once there is an event loop."""
+    job: "Job", state: "Path", options: "Options"
+) -> "Callable[[Reporter, asyncio.Event], Turn]":
+    """Return what makes an account's turn once there is an event loop; its secret is at hand."""
     from mailkeep.cli.fetch.running import asker
     from mailkeep.fetch.many import Turn
     from mailkeep.fetch.start import login_source, make_run
 
     login = login_source(job, ask=asker(), warn=say)
 
-    def make(stop: "asyncio.Event") -> Turn:
+    def make(report: "Reporter", stop: "asyncio.Event") -> Turn:
         delays = [0]
 
         async def fetch() -> "Ended":
