@@ -171,6 +171,7 @@ def be_the_child(job: dict[str, Any], telling: int, said: int) -> None:
     sys.argv = ["mailkeep", *job["arguments"]]
     if job["batch"]:
         storing.BATCH_MESSAGES = job["batch"]
+        storing.BATCH_S = 3600.0  # batches fall by count alone, so every run has the same steps
     watch(Steps(job["step"] and tuple(job["step"]), telling))
     try:
         run_command()

@@ -165,8 +165,7 @@ def kill_at_every_step(
         killed_run(case, runner, make, folder / f"{name}{n}".replace(" ", "-"), (name, n))
         for name, n in deadly
     ]
-    # On a busy machine batches fall otherwise, so some runs end before they come to their step.
-    assert sum(end.code is None for end in ends) > 0.5 * len(deadly)
+    assert sum(end.code is None for end in ends) > 0.9 * len(deadly)
 
 
 def killed_run(
