@@ -50,7 +50,7 @@ bench-fetch: $(DEVELOPMENT)  ## compare fetching with mpop, fetchmail and getmai
 packages:  ## install the programs that tests talk to, and the system user they run as
 	@scripts/install-test-packages
 
-lock: $(DEVELOPMENT)  ## resolve the requirements anew; needs uv, which it installs
+lock: | $(BIN)/python  ## resolve the requirements anew; needs uv, which it installs
 	@$(BIN)/python -c 'import uv' 2>/dev/null || $(PIP) install uv
 	BIN=$(BIN) scripts/lock-requirements
 
