@@ -7,7 +7,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mailkeep.site import Limits, Listen, Maildrops, Settings, Tls, parse_settings
+from mailkeep.site import (
+    DoorSettings,
+    Limits,
+    Listen,
+    Log,
+    Login,
+    Maildrops,
+    Oauth,
+    Settings,
+    Tls,
+    parse_settings,
+)
 
 TEXT = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
 TABLES: dict[str, type[msgspec.Struct]] = {
@@ -15,12 +26,20 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "`[[listen]]`": Listen,
     "`[tls]`": Tls,
     "`[maildrops]`": Maildrops,
+    "`[login]`": Login,
+    "`[oauth]`": Oauth,
+    "`[door]`": DoorSettings,
+    "`[log]`": Log,
     "`[limits]`": Limits,
 }
+TABLES_NAMED = {title.strip("`").replace("[[", "[").replace("]]", "]") for title in TABLES}
 IN_WORDS = {
     ("Settings", "default_domain"): "the hostname",
     ("Listen", "allow"): "everybody",
     ("Listen", "cleartext_from"): "nobody",
+    ("Listen", "proxy_from"): "nobody",
+    ("DoorSettings", "allow"): "nobody",
+    ("Oauth", "algorithms"): "RS256, ES256, EdDSA",
 }
 """Defaults that a value would not explain."""
 
@@ -33,7 +52,7 @@ def documented(title: str) -> dict[str, str]:
 def expected(struct: type[msgspec.Struct]) -> dict[str, str]:
     keys = {}
     for field in msgspec.structs.fields(struct):
-        if field.name in {"listen", "tls", "maildrops", "limits"}:
+        if struct is Settings and f"[{field.name}]" in TABLES_NAMED:
             continue  # a table of its own
         keys[field.name] = IN_WORDS.get((struct.__name__, field.name)) or printed(field.default)
     return keys
@@ -43,6 +62,10 @@ def printed(default: object) -> str:
     match default:
         case msgspec.NODEFAULT:
             return "must be set"
+        case None | "":
+            return "none"
+        case bool():
+            return str(default).lower()
         case int():
             return str(default)
         case enum.Enum():

@@ -15,18 +15,42 @@ from mailkeep.site.folder import (
     read_site,
 )
 from mailkeep.site.reading import parse_settings
-from mailkeep.site.settings import Limits, Listen, Maildrops, Service, Settings, Tls, TlsVersion
+from mailkeep.site.settings import (
+    Answer,
+    DoorSettings,
+    Limits,
+    Listen,
+    Log,
+    Login,
+    LogStyle,
+    Maildrops,
+    MainPassword,
+    Oauth,
+    PolicyServerFails,
+    Service,
+    Settings,
+    Tls,
+    TlsVersion,
+)
 
 __all__ = [
     "SETTINGS_NAME",
     "SITE_DEFAULT",
     "SITE_VARIABLE",
+    "Answer",
+    "DoorSettings",
     "Endpoint",
     "Limits",
     "Listen",
+    "Log",
+    "LogStyle",
+    "Login",
     "Maildrops",
+    "MainPassword",
     "Networks",
     "NoSite",
+    "Oauth",
+    "PolicyServerFails",
     "Service",
     "Settings",
     "SettingsError",

@@ -44,6 +44,31 @@ class Site:
         return self.folder / "mailkeep.db"
 
     @property
+    def site_key(self) -> Path:
+        """The site's secret: device passwords and what names nobody are keyed with it."""
+        return self.folder / "site.key"
+
+    @property
+    def door_database(self) -> Path:
+        """What the door remembers: who has been here, bans, failed guesses."""
+        return self.folder / "door.db"
+
+    @property
+    def events_database(self) -> Path:
+        """The audit trail, for questions."""
+        return self.folder / "events.db"
+
+    @property
+    def trail(self) -> Path:
+        """The audit trail as chained and signed files."""
+        return self.folder / "trail"
+
+    @property
+    def control(self) -> Path:
+        """The socket on which a running server takes notices."""
+        return self.run / "control.sock"
+
+    @property
     def index(self) -> Path:
         """What is remembered about maildrops."""
         return self.folder / "index"

@@ -15,7 +15,17 @@ import msgspec
 
 from mailkeep.site.endpoint import Endpoint, Networks
 from mailkeep.site.errors import InvalidSetting, SettingsError
-from mailkeep.site.settings import Limits, Listen, Maildrops, Settings, Tls
+from mailkeep.site.settings import (
+    DoorSettings,
+    Limits,
+    Listen,
+    Log,
+    Login,
+    Maildrops,
+    Oauth,
+    Settings,
+    Tls,
+)
 
 Place = tuple[str | int, ...]
 """`("listen", 0, "service")` is the service of the first listener."""
@@ -25,6 +35,10 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "listen": Listen,
     "tls": Tls,
     "maildrops": Maildrops,
+    "login": Login,
+    "oauth": Oauth,
+    "door": DoorSettings,
+    "log": Log,
     "limits": Limits,
 }
 

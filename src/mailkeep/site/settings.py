@@ -35,6 +35,8 @@ class Service(enum.Enum):
     """TLS from the first byte (RFC 8314 section 3.2)."""
     POP3 = "pop3"
     """STLS first (RFC 2595 section 4)."""
+    METRICS = "metrics"
+    """Figures for Prometheus over HTTP, nothing secret; not for the outside."""
 
 
 class TlsVersion(enum.Enum):
@@ -48,13 +50,15 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """One listener: `[[listen]]`."""
 
     service: Service
-    """`pop3s` or `pop3`."""
+    """`pop3s`, `pop3` or `metrics`."""
     address: Endpoint
     """`"0.0.0.0:995"`, `"[::]:995"`; port 0 takes a free one."""
     allow: Networks = Networks(("0.0.0.0/0", "::/0"))
     """Who may connect at all; everybody unless set."""
     cleartext_from: Networks = Networks(())
     """Who may log in without TLS, on `pop3` only; nobody unless set."""
+    proxy_from: Networks = Networks(())
+    """Which proxies begin each connection with the PROXY protocol; nobody unless set."""
 
     def __post_init__(self) -> None:
         if not self.allow:
@@ -67,6 +71,12 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 key="cleartext_from",
                 hint='remove it, or set it on a listener with service = "pop3"',
             )
+        if self.service is Service.METRICS and (self.cleartext_from or self.proxy_from):
+            raise InvalidSetting(
+                "nobody logs in on metrics",
+                key="cleartext_from" if self.cleartext_from else "proxy_from",
+                hint="remove it",
+            )
 
 
 class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,6 +88,8 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Its private key, without a passphrase."""
     minimum: TlsVersion = TlsVersion.TLS_1_2
     """The oldest TLS that is spoken."""
+    client_ca: Path | None = None
+    """Authorities whose client certificates may log in with EXTERNAL; nobody's unless set."""
 
 
 class Maildrops(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,6 +114,139 @@ class Maildrops(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 key="path",
                 hint="have / or @ between {domain} and {local}",
             )
+
+
+class MainPassword(enum.Enum):
+    """Where an account's main password is good."""
+
+    ALLOW = "allow"
+    """POP3 too."""
+    DEVICES_ONLY = "devices_only"
+    """Not for POP3: each program has a device's password of its own."""
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which credentials are good: `[login]`."""
+
+    main_password: MainPassword = MainPassword.ALLOW
+    """`allow` or `devices_only`, for accounts that have no policy of their own."""
+    minimum_length: Annotated[int, msgspec.Meta(ge=8, le=64)] = 15
+    """Of a new main password, in characters: NIST SP 800-63B-4 section 3.1.1.2 asks for 15 where
+    the password is used alone, and for 64 to be taken."""
+    breached_passwords: Path | None = None
+    """An offline list: a password a line, or sorted SHA-1 hashes as Have I Been Pwned has them."""
+    scram_main: bool = False
+    """Whether a new main password can be used with SCRAM. What is kept for that is easier to guess
+    from, once stolen, than argon2id."""
+    scram_plus: bool = False
+    """Whether SCRAM-SHA-256-PLUS is offered, with `tls-server-end-point`."""
+    scram_iterations: Annotated[int, msgspec.Meta(ge=4096, le=600_000)] = 4096
+    """RFC 7677 section 4. Device passwords are random and need no more; with `scram_main` set
+    600000."""
+    stale_after_d: Count = 90
+    """Days without a login after which `doctor` names an account or a device; 0 never."""
+    disable_stale_after_d: Count = 0
+    """Days without a login after which the server disables them by itself; 0 never."""
+
+
+class Oauth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which tokens are good for OAUTHBEARER and XOAUTH2: `[oauth]`. Without it there are none."""
+
+    issuer: str
+    """What `iss` must be."""
+    audience: str
+    """What `aud` must be or hold."""
+    keys: str = ""
+    """A JWK set (RFC 7517): a file, or an https URL that is asked again now and then."""
+    algorithms: tuple[str, ...] = ("RS256", "ES256", "EdDSA")
+    """What a token may be signed with (RFC 7518 section 3.1); never `none` or a shared secret."""
+    introspection: str = ""
+    """An https URL that tells whether a token is good (RFC 7662), in the place of `keys`."""
+    client_id: str = ""
+    """Who asks there."""
+    client_secret_file: Path | None = None
+    """Holds the asker's secret."""
+    scope: str = ""
+    """What the token's scope must have; nothing unless set."""
+    name_claim: str = "email"
+    """Which claim holds the account's address."""
+    configuration: str = ""
+    """The URL that a refused client is told (`openid-configuration`, RFC 7628 section 3.2.2)."""
+
+    def __post_init__(self) -> None:
+        if bool(self.keys) == bool(self.introspection):
+            raise InvalidSetting(
+                "a token is checked with `keys` or with `introspection`",
+                key="keys",
+                hint="set one of the two",
+            )
+        if bad := [name for name in self.algorithms if name == "none" or name.startswith("HS")]:
+            raise InvalidSetting(
+                f'"{bad[0]}" does not tell who signed a token',
+                key="algorithms",
+                hint="leave it out",
+            )
+        for key, url in (("keys", self.keys), ("introspection", self.introspection)):
+            if url.startswith("http://"):
+                raise InvalidSetting("only https can be trusted", key=key, hint="write https://")
+        if self.introspection and not self.introspection.startswith("https://"):
+            raise InvalidSetting("expected an https URL", key="introspection")
+
+
+class Answer(enum.Enum):
+    """What to do about a login that is odd."""
+
+    OFF = "off"
+    LOG = "log"
+    ALERT = "alert"
+    """Log it as a warning."""
+    REFUSE = "refuse"
+
+
+class PolicyServerFails(enum.Enum):
+    """What to do when the policy server does not answer."""
+
+    OPEN = "open"
+    """Let the rest decide."""
+    CLOSED = "closed"
+    """Tell clients to try again."""
+
+
+class DoorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whom to slow down or turn away: `[door]`."""
+
+    allow: Networks = Networks(())
+    """Never slowed down or banned; a password that is tried everywhere is refused even so."""
+    bans_file: Path | None = None
+    """Where the bans in force are written, an address or network a line, for nftables or ipset."""
+    places: Path | None = None
+    """A MaxMind database (`.mmdb`) of places, the operator's own."""
+    new_country: Answer = Answer.LOG
+    """About a login from a country where the account has not logged in for 30 days."""
+    fast_travel: Answer = Answer.ALERT
+    """About two logins that are further apart than a plane flies meanwhile (900 km/h)."""
+    policy_server: str = ""
+    """The URL of a server that speaks Dovecot's auth-policy protocol; none unless set."""
+    policy_server_key: Path | None = None
+    """Holds what is sent to it in `X-API-Key`."""
+    policy_server_fails: PolicyServerFails = PolicyServerFails.OPEN
+    """What happens to logins while it does not answer."""
+
+
+class LogStyle(enum.Enum):
+    """How the log on standard error looks."""
+
+    HUMAN = "human"
+    JSON = "json"
+
+
+class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is written besides the audit trail: `[log]`."""
+
+    style: LogStyle = LogStyle.HUMAN
+    """`human`: key=value lines; `json`: one JSON object a line."""
+    failed_logins: str = ""
+    """A file for lines that fail2ban's stock filter `courier-auth` understands, or `syslog`."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -140,6 +285,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     password_memory_s: Seconds = 300
     """How long a right password is remembered: most programs look every five minutes or sooner. 0
     remembers none."""
+    connections_per_prefix: Count = 30
+    """At a time, before and after login, from an IPv4 address or an IPv6 /64: an office behind one
+    address fits, and one attacker is far from having them all."""
+    connections_per_account: Count = 10
+    """Logged in or about to be, at a time; one of them has the maildrop."""
+    login_delay_s: Seconds = 0
+    """Between two logins of an account (RFC 2449 section 6.5); 0 asks for none."""
+    refusal_ms: Count = 250
+    """No refused login is answered sooner: longer than any password hash takes on an idle machine,
+    so that a refusal does not tell which one was computed."""
     shutdown_s: Seconds = 30
     """For a body or a commit under way at the end; the shipped unit has systemd kill after 45 s."""
 
@@ -151,12 +306,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The name that clients connect to, and that the site's own certificate is made for."""
     default_domain: str = ""
     """What a name without a domain belongs to; the hostname unless set."""
+    utf8: bool = False
+    """Whether clients may ask for internationalised messages as they are (RFC 6856); without it
+    every message is sent as it is, as POP3 always did."""
     listen: tuple[Listen, ...] = (
         Listen(service=Service.POP3S, address=Endpoint("0.0.0.0", 995)),  # noqa: S104  # a server
         Listen(service=Service.POP3S, address=Endpoint("::", 995)),
     )
     tls: Tls = Tls()
     maildrops: Maildrops = Maildrops()
+    login: Login = Login()
+    oauth: Oauth | None = None
+    door: DoorSettings = DoorSettings()
+    log: Log = Log()
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:

@@ -1,7 +1,16 @@
 """The small types that every room uses. Pure: standard library only, no clock, no I/O."""
 
 from mailkeep.values.address import Address, InvalidAddress
-from mailkeep.values.numbers import AccountId, Index, MessageNumber, Octets, index_of, number_of
+from mailkeep.values.network import IpAddress
+from mailkeep.values.numbers import (
+    AccountId,
+    DeviceId,
+    Index,
+    MessageNumber,
+    Octets,
+    index_of,
+    number_of,
+)
 from mailkeep.values.prepared import NotPrepared, prepare_name, prepare_password
 from mailkeep.values.secret import Secret
 from mailkeep.values.uidl import UIDL_LIMIT_OCTETS, Uidl, is_uidl
@@ -10,8 +19,10 @@ __all__ = [
     "UIDL_LIMIT_OCTETS",
     "AccountId",
     "Address",
+    "DeviceId",
     "Index",
     "InvalidAddress",
+    "IpAddress",
     "MessageNumber",
     "NotPrepared",
     "Octets",

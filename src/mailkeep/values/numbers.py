@@ -9,6 +9,9 @@ from typing import NewType
 AccountId = NewType("AccountId", int)
 """An account of this site, for ever: a removed account's number is not given out again."""
 
+DeviceId = NewType("DeviceId", int)
+"""A device of this site, for ever: a revoked device's number is not given out again."""
+
 MessageNumber = NewType("MessageNumber", int)
 """RFC 1939 section 5: from 1, fixed for the length of a session."""
 
