@@ -27,7 +27,6 @@ from mailkeep.sasl import (
     SaslFailed,
     ScramKeys,
     ScramServer,
-    scram_name_in,
 )
 from mailkeep.sasl.scram import (
     client_key,
@@ -43,7 +42,6 @@ from mailkeep.values import Secret
 def test_the_server_says_what_the_rfc_prints() -> None:
     """RFC 7677 section 3: the example exchange from the other side."""
     server = ScramServer(KEYS, SERVER_NONCE, plus=False)
-    assert scram_name_in(CLIENT_FIRST) == b"user"
     assert server.step(CLIENT_FIRST) == SERVER_FIRST
     assert server.step(CLIENT_FINAL) == SERVER_FINAL
 
@@ -171,7 +169,6 @@ def test_client_and_server_meet_with_any_password(name: str, password: bytes, pl
     """RFC 5802 section 3: with the same password both are proved, whatever its octets are."""
     keys = ScramKeys.derive(Secret(password), SALT, ITERATIONS_MINIMUM)
     client = scram_client(name, Secret(password), binding=BINDING if plus else None, plus=plus)
-    assert scram_name_in(first_message(client)) == name.encode()
     log_in(client, ScramServer(keys, SERVER_NONCE, BINDING if plus else None, plus=plus))
 
 
@@ -247,6 +244,5 @@ def test_another_client_logs_in_to_our_server(name: str, password: str, plus: bo
     keys = ScramKeys.derive(Secret(password.encode()), SALT, 4096)
     server = ScramServer(keys, SERVER_NONCE, BINDING if plus else None, plus=plus)
     first = client.get_client_first().encode()
-    assert scram_name_in(first) == name.encode()
     client.set_server_first(server.step(first).decode())
     client.set_server_final(server.step(client.get_client_final().encode()).decode())

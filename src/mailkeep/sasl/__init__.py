@@ -12,15 +12,23 @@ from mailkeep.sasl.client import (
 )
 from mailkeep.sasl.client_registry import client_mechanism
 from mailkeep.sasl.mechanism import (
+    CertificateAsked,
     Challenge,
+    KeyedMechanism,
+    KeysWanted,
     MechanismFactory,
+    MechanismOutcome,
+    OutOfOrder,
     PasswordCredentials,
     SaslFailed,
+    ScramProof,
     ServerMechanism,
+    TokenCredentials,
+    TokenMechanism,
 )
-from mailkeep.sasl.registry import server_mechanisms
+from mailkeep.sasl.registry import MechanismOffers, server_mechanisms
 from mailkeep.sasl.scram import ITERATIONS_LIMIT, ITERATIONS_MINIMUM, ScramKeys
-from mailkeep.sasl.scram_server import ScramServer, scram_name_in
+from mailkeep.sasl.scram_server import ScramMechanism, ScramServer
 
 __all__ = [
     "CHALLENGE_LIMIT_OCTETS",
@@ -28,21 +36,30 @@ __all__ = [
     "ITERATIONS_MINIMUM",
     "STEPS_LIMIT",
     "USER_PASS",
+    "CertificateAsked",
     "Challenge",
     "ChannelBinding",
     "ClientMechanism",
     "CredentialsRefused",
+    "KeyedMechanism",
+    "KeysWanted",
     "Login",
     "MechanismFactory",
+    "MechanismOffers",
+    "MechanismOutcome",
     "NoMechanism",
+    "OutOfOrder",
     "PasswordCredentials",
     "SaslFailed",
     "ScramKeys",
+    "ScramMechanism",
+    "ScramProof",
     "ScramServer",
     "ServerMechanism",
+    "TokenCredentials",
+    "TokenMechanism",
     "UnusableLogin",
     "choose_mechanism",
     "client_mechanism",
-    "scram_name_in",
     "server_mechanisms",
 ]
