@@ -7,7 +7,7 @@ what a real one would.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tests.pop3.driving import GOOD_PASSWORD, GOOD_RESPONSE, open_session
+from tests.pop3.driving import GOOD_PASSWORD, GOOD_RESPONSE, PLAIN_ONLY, open_session
 
 from mailkeep.pop3 import (
     Answer,
@@ -131,7 +131,7 @@ class Server:
         sizes = list(map(len, self.messages))
         match event:
             case commands.Capa():
-                return OkLines(b"this", self.session.list_capabilities(("PLAIN",)))
+                return OkLines(b"this", self.session.list_capabilities(PLAIN_ONLY))
             case commands.AuthList():
                 return OkLines(b"these", (b"PLAIN",))
             case commands.Stat():

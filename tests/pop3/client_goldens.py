@@ -36,6 +36,8 @@ SAID: dict[str, Command] = {
     "DELE": commands.Dele(ONE),
     "RSET": commands.Rset(),
     "NOOP": commands.Noop(),
+    "LANG de": commands.Lang(b"de"),
+    "UTF8": commands.Utf8(),
 }
 assert {type(command) for command in SAID.values()} == set(KINDS.values())
 

@@ -22,10 +22,12 @@ from mailkeep.pop3 import (
     ServerSide,
     commands,
 )
+from mailkeep.pop3.capabilities import CapabilityOffers
 from mailkeep.pop3.server_side import Event
 
 GOOD_PASSWORD = b" open  sesame "
 GOOD_RESPONSE = b"\0alice\0sesame"
+PLAIN_ONLY = CapabilityOffers(mechanisms=("PLAIN",), utf8=False, login_delay_s=0)
 
 
 def open_session(
@@ -81,7 +83,7 @@ class Driver:
             case SaslResponse(response=secret) | commands.Auth(initial_response=secret):
                 return _login(ok=secret is not None and secret.reveal() == GOOD_RESPONSE)
             case commands.Capa():
-                return OkLines(b"capabilities", self.session.list_capabilities(("PLAIN",)))
+                return OkLines(b"capabilities", self.session.list_capabilities(PLAIN_ONLY))
             case commands.Stat():
                 return Ok(b"2 320")
             case _:

@@ -9,8 +9,10 @@ a rule is meant to change, rewrite the files and let a reviewer read the differe
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from tests.pop3.driving import PLAIN_ONLY
+
 from mailkeep.pop3 import Phase, Security, commands
-from mailkeep.pop3.capabilities import list_capabilities
+from mailkeep.pop3.capabilities import CapabilityOffers, list_capabilities
 from mailkeep.pop3.states import LEGAL, CommandKind, phase_after, phase_after_refusal
 
 FOLDER = Path(__file__).parent / "golden"
@@ -31,7 +33,13 @@ KINDS: Mapping[str, CommandKind] = {
     "DELE": commands.Dele,
     "RSET": commands.Rset,
     "NOOP": commands.Noop,
+    "LANG": commands.Lang,
+    "UTF8": commands.Utf8,
 }
+
+LEAST = PLAIN_ONLY
+MOST = CapabilityOffers(mechanisms=("PLAIN",), utf8=True, login_delay_s=60)
+"""What a server offers by default, and with all that can be switched on."""
 
 
 def render_states() -> str:
@@ -71,14 +79,16 @@ def render_capabilities() -> str:
 
 
 def _capability_lines() -> Iterator[str]:
-    yield "What CAPA lists, in this order, with the mechanism PLAIN."
+    yield "What CAPA lists, in this order, with the mechanism PLAIN;"
+    yield "(+) only with UTF8 on and a delay of 60 s between logins."
     for phase in Phase:
         for security in Security:
             if commands.Capa in LEGAL[phase][security]:
                 yield ""
                 yield f"{phase.value.upper()}, {security.value}"
-                for line in list_capabilities(phase, security, ("PLAIN",)):
-                    yield f"  {line.decode()}"
+                least = list_capabilities(phase, security, LEAST)
+                for line in list_capabilities(phase, security, MOST):
+                    yield f"  {line.decode()}" + ("" if line in least else " (+)")
     yield ""
 
 

@@ -33,7 +33,7 @@ LINES = {
     "CAPA": b"CAPA", "QUIT": b"QUIT", "STLS": b"STLS", "USER": b"USER alice", "PASS": b"PASS x y",
     "AUTH": b"AUTH PLAIN", "AUTH alone": b"AUTH", "STAT": b"STAT", "LIST": b"LIST",
     "RETR": b"RETR 1", "DELE": b"DELE 1", "NOOP": b"NOOP", "RSET": b"RSET", "TOP": b"TOP 1 0",
-    "UIDL": b"UIDL 1",
+    "UIDL": b"UIDL 1", "LANG": b"LANG de", "UTF8": b"UTF8",
 }  # fmt: skip
 NONSENSE = [b"", b" ", b":", b"\0", b"\xff", b"\r", b"NOPE!", b"RETR 0", b"STAT  ", b"QUIT\r"]
 
@@ -100,7 +100,7 @@ def respond(session: ServerSide, event: Event, answer: str) -> None:
 
 
 class SessionBesideAModel(RuleBasedStateMachine):
-    """RFC 1939 sections 3 to 7, RFC 2595 section 4, RFC 5034 section 4, in a few plain words."""
+    """RFC 1939 sections 3 to 7, RFC 2595 4, RFC 5034 4, RFC 6856 2 and 3, in a few plain words."""
 
     LIMIT_BEFORE, LIMIT_AFTER = 3, 5
     MAIL = ("STAT", "LIST", "RETR", "DELE", "NOOP", "RSET", "TOP", "UIDL")
@@ -124,10 +124,10 @@ class SessionBesideAModel(RuleBasedStateMachine):
         return self.session.next_event()
 
     def may_be_said(self, name: str) -> bool:
-        if name in {"CAPA", "QUIT"}:
+        if name in {"CAPA", "LANG", "QUIT"}:
             return True
         if self.place == "logged in":
-            return name in self.MAIL
+            return name in self.MAIL or name == "UTF8"
         if name == "STLS":
             return self.security is not Security.TLS
         if self.security is Security.STLS_FIRST or name in self.MAIL:

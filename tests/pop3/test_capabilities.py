@@ -2,10 +2,10 @@
 
 import pytest
 from tests.pop3.driving import session_in
-from tests.pop3.goldens import FOLDER, render_capabilities
+from tests.pop3.goldens import FOLDER, MOST, render_capabilities
 
 from mailkeep.pop3 import Phase, Security, commands
-from mailkeep.pop3.capabilities import list_capabilities
+from mailkeep.pop3.capabilities import CapabilityOffers, list_capabilities
 from mailkeep.pop3.states import LEGAL
 
 ASKED_IN = [
@@ -17,7 +17,8 @@ ASKED_IN = [
 
 
 def listed(phase: Phase, security: Security, *mechanisms: str) -> tuple[bytes, ...]:
-    return list_capabilities(phase, security, mechanisms or ("PLAIN",))
+    offers = CapabilityOffers(mechanisms or ("PLAIN",), utf8=False, login_delay_s=0)
+    return list_capabilities(phase, security, offers)
 
 
 def test_capa_lists_what_was_agreed_on() -> None:
@@ -90,11 +91,44 @@ def test_mechanisms_are_listed_in_the_order_given() -> None:
 
 
 @pytest.mark.parametrize(("phase", "security"), ASKED_IN)
+def test_lang_is_listed_wherever_it_may_be_said(phase: Phase, security: Security) -> None:
+    """RFC 6856 section 3: announced in both states, and valid in both, under TLS or not."""
+    assert b"LANG" in listed(phase, security)
+    assert commands.Lang in LEGAL[phase][security]
+
+
+@pytest.mark.parametrize(("phase", "security"), ASKED_IN)
+def test_utf8_is_listed_where_names_are_taken_and_only_when_it_is_on(
+    phase: Phase, security: Security
+) -> None:
+    """RFC 6856 section 2: UTF8 USER, before login and after; not before STLS, which it bars."""
+    for line in listed(phase, security):
+        assert not line.startswith(b"UTF8")
+    there = b"UTF8 USER" in list_capabilities(phase, security, MOST)
+    assert there is (security is not Security.STLS_FIRST)
+    assert there is (commands.Utf8 in LEGAL[phase][security])
+
+
+@pytest.mark.parametrize(("phase", "security"), ASKED_IN)
+@pytest.mark.parametrize(
+    ("seconds", "line"), [(0, None), (1, b"LOGIN-DELAY 1"), (600, b"LOGIN-DELAY 600")]
+)
+def test_a_delay_between_logins_is_announced_when_there_is_one(
+    phase: Phase, security: Security, seconds: int, line: bytes | None
+) -> None:
+    """RFC 2449 section 6.5: seconds, in both states; without the capability there is no delay."""
+    offers = CapabilityOffers(("PLAIN",), utf8=False, login_delay_s=seconds)
+    lines = list_capabilities(phase, security, offers)
+    found = [line for line in lines if line.startswith(b"LOGIN-DELAY")]
+    assert found == ([line] if line else [])
+
+
+@pytest.mark.parametrize(("phase", "security"), ASKED_IN)
 def test_lines_are_keywords_and_parameters_with_one_space_between(
     phase: Phase, security: Security
 ) -> None:
     """RFC 2449 section 3: no line is empty, listed twice, starts with a dot or is over 512."""
-    lines = listed(phase, security)
+    lines = list_capabilities(phase, security, MOST)
     assert len({line.split(b" ")[0] for line in lines}) == len(lines)
     for line in lines:
         assert all(line.split(b" "))

@@ -37,6 +37,10 @@ LINES: list[tuple[Command, bytes]] = [
     (commands.Top(ONE, 0), b"TOP 1 0\r\n"),
     (commands.Uidl(None), b"UIDL\r\n"),
     (commands.Uidl(ONE), b"UIDL 1\r\n"),
+    (commands.Lang(None), b"LANG\r\n"),
+    (commands.Lang(b"*"), b"LANG *\r\n"),
+    (commands.Lang(b"de-AT"), b"LANG de-AT\r\n"),
+    (commands.Utf8(), b"UTF8\r\n"),
 ]
 
 
@@ -65,6 +69,10 @@ sayable: st.SearchStrategy[Command] = st.one_of(
     st.builds(commands.Uidl, st.none() | numbers),
     st.builds(commands.Retr, numbers),
     st.builds(commands.Dele, numbers),
+    st.builds(
+        commands.Lang,
+        st.from_regex(rb"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8}){0,3}", fullmatch=True),
+    ),
     st.builds(commands.Top, numbers, st.integers(0, 10**12)),
     st.sampled_from([command for command, _ in LINES]),
 )
@@ -121,6 +129,13 @@ def test_a_mechanism_has_a_name_that_a_mechanism_can_have(mechanism: str) -> Non
     """RFC 4422 section 3.1: 1 to 20 capitals, digits, hyphens and underscores."""
     with pytest.raises(UnsayableCommand):
         command_line(commands.Auth(mechanism, None))
+
+
+@pytest.mark.parametrize("language", [b"", b"de en", b"de\r\nDELE 1", b"de\n", b"*\0", b"de_AT"])
+def test_a_language_is_one_word(language: bytes) -> None:
+    """RFC 4647 section 2.1: letters, digits and hyphens, or `*`."""
+    with pytest.raises(UnsayableCommand):
+        command_line(commands.Lang(language))
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,11 @@ WELL_SAID: dict[bytes, Command] = {
     b"TOP 1 0": commands.Top(ONE, 0),
     b"UIDL": commands.Uidl(None),
     b"UIDL 1": commands.Uidl(ONE),
+    b"LANG": commands.Lang(None),
+    b"LANG de-AT": commands.Lang(b"de-AT"),
+    b"UTF8": commands.Utf8(),
 }
-TAKES_NOTHING = [b"CAPA", b"STLS", b"QUIT", b"STAT", b"NOOP", b"RSET"]
+TAKES_NOTHING = [b"CAPA", b"STLS", b"QUIT", b"STAT", b"NOOP", b"RSET", b"UTF8"]
 TAKES_A_NUMBER = [b"LIST", b"RETR", b"DELE", b"UIDL"]
 
 
@@ -145,7 +148,7 @@ def test_top_takes_no_other_count(count: bytes) -> None:
     [
         b"", b":", b" ", b"  ", b"\0", b"\xff", b"\r", b"\t", b"\x16\x03\x01\x02\x00", b".", b"..",
         b" QUIT", b"\tQUIT", b"QUIT\r", b"QUIT\t", b"QUIT\0", b"\0QUIT", b"QUIT\xa0", b"QUITX",
-        b"QUI", b"STAT\x0b", b"\xef\xbb\xbfQUIT", b"XTND XMIT", b"APOP alice 0", b"LANG", b"UTF8",
+        b"QUI", b"STAT\x0b", b"\xef\xbb\xbfQUIT", b"XTND XMIT", b"APOP alice 0", b"LANGX", b"UTF-8",
         b"XCLIENT ADDR=1", b"EHLO localhost", b"a1 LOGIN x y", b"SSH-2.0-x", b"TOPP 1 0",
         "\uff33\uff34\uff21\uff34".encode(), "\u017ftat".encode(),
     ],
@@ -218,6 +221,28 @@ def test_auth_takes_nothing_else(line: bytes) -> None:
     """RFC 5034 section 4, RFC 4422 section 3.1: names of 1 to 20 letters, digits, - and _."""
     with pytest.raises(BadCommand):
         parse_command(line)
+
+
+@pytest.mark.parametrize(
+    "language",
+    [b"*", b"x", b"DE", b"de-AT-1996", b"i-default", b"abcdefgh-abcdefg8", b"zh-Hant-TW", b"uga"],
+)
+def test_lang_takes_a_language_whether_there_is_one_or_not(language: bytes) -> None:
+    """RFC 6856 section 3, RFC 4647 section 2.1: whether it can be answered in it is said later."""
+    assert parse_command(b"LANG " + language) == commands.Lang(language)
+
+
+@pytest.mark.parametrize(
+    "language",
+    [
+        b"de en", b" de", b"de  ", b"-", b"de-", b"-de", b"de--AT", b"de_AT", b"abcdefghi", b"1",
+        b"de-abcdefghi", b"**", b"*-de", b"de-*", b"de\0", b"de\r", b"d\xc3\xa9", b"de;q=1", b"%s",
+    ],
+)  # fmt: skip
+def test_lang_takes_nothing_that_is_no_language(language: bytes) -> None:
+    """RFC 4647 section 2.1: letters and digits by one to eight, hyphens between; `*` alone."""
+    with pytest.raises(BadCommand):
+        parse_command(b"LANG " + language)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ LINES = {
     commands.Dele: b"DELE 1",
     commands.Rset: b"RSET",
     commands.Noop: b"NOOP",
+    commands.Lang: b"LANG de",
+    commands.Utf8: b"UTF8",
 }
 MAIL = [
     commands.Stat, commands.List, commands.Retr, commands.Dele, commands.Noop, commands.Rset,
@@ -141,7 +143,34 @@ def test_only_a_login_opens_the_transaction_state(kind: CommandKind) -> None:
         assert opened is (kind in {commands.Pass, commands.Auth})
 
 
-@pytest.mark.parametrize("kind", [*MAIL, commands.Capa], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(("phase", "security"), [(p, s) for p, s in REACHABLE if p in SPEAKING])
+def test_a_language_is_chosen_wherever_a_command_can_be_said(
+    phase: Phase, security: Security
+) -> None:
+    """RFC 6856 section 3: LANG before login and after it; before STLS too, whose texts it is of."""
+    assert commands.Lang in LEGAL[phase][security]
+
+
+def test_utf8_is_said_where_a_login_may_follow_or_has_followed() -> None:
+    """RFC 6856 section 2: before login, and not where STLS must come; Outlook says it after."""
+    assert legal_in(commands.Utf8) == legal_in(commands.User) | {
+        (Phase.TRANSACTION, Security.TLS),
+        (Phase.TRANSACTION, Security.CLEARTEXT_ALLOWED),
+    }
+
+
+@pytest.mark.parametrize("line", [b"LANG de", b"LANG", b"UTF8"])
+def test_pass_comes_straight_after_user_and_nothing_between(line: bytes) -> None:
+    """RFC 1939 section 7: a language or UTF8 between the two takes the name back."""
+    driver = session_in(Phase.NAMED)
+    driver.receive(line + b"\r\nPASS sesame\r\n")
+    assert isinstance(driver.last, Refused)
+    assert driver.session.phase is Phase.AUTHORIZATION
+
+
+@pytest.mark.parametrize(
+    "kind", [*MAIL, commands.Capa, commands.Lang, commands.Utf8], ids=lambda kind: kind.__name__
+)
 def test_a_session_stays_logged_in_until_quit(kind: CommandKind) -> None:
     """RFC 1939 section 5: neither an answer nor a bad line leads out of TRANSACTION."""
     for ok in (True, False):

@@ -13,6 +13,7 @@ from mailkeep.pop3.answers import (
     parse_sizes,
     parse_stat,
 )
+from mailkeep.pop3.capabilities import CapabilityOffers
 from mailkeep.pop3.client_side import Answer, Body, ClientSide, Greeting, ServerChallenge
 from mailkeep.pop3.command_lines import INITIAL_RESPONSE_LIMIT_OCTETS, UnsayableCommand
 from mailkeep.pop3.commands import Command
@@ -47,6 +48,7 @@ __all__ = [
     "Answer",
     "Body",
     "Capabilities",
+    "CapabilityOffers",
     "ClientSide",
     "Command",
     "DotStuffer",

@@ -15,13 +15,16 @@ _ENDS_A_LINE = re.compile(rb"[\r\n\0]")
 _MECHANISM = re.compile(r"[A-Z0-9_-]{1,20}")
 """RFC 4422 section 3.1."""
 
+_LANGUAGE = re.compile(rb"\*|[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
+"""RFC 4647 section 2.1, language-range."""
+
 INITIAL_RESPONSE_LIMIT_OCTETS = 255
 """RFC 2449 section 4: a command line has at most 255 octets, its CRLF included. A longer initial
 response waits for the server's challenge (RFC 5034 section 4)."""
 
 
 class UnsayableCommand(ValueError):
-    """A name, a password or a mechanism has an octet that would end the line."""
+    """A name, a password, a mechanism or a language has an octet that has no place in the line."""
 
 
 def command_line(command: Command) -> bytes:
@@ -46,17 +49,14 @@ CANCEL_LINE = b"*\r\n"
 
 
 def _words(command: Command) -> bytes:  # noqa: PLR0911  # one row a command
+    word = type(command).__name__.upper().encode()
     match command:
-        case commands.Retr(number):
-            return b"RETR %d" % number
-        case commands.Dele(number):
-            return b"DELE %d" % number
+        case commands.Retr(number) | commands.Dele(number):
+            return b"%b %d" % (word, number)
         case commands.Top(number, body_lines):
             return b"TOP %d %d" % (number, body_lines)
-        case commands.List(number):
-            return b"LIST" if number is None else b"LIST %d" % number
-        case commands.Uidl(number):
-            return b"UIDL" if number is None else b"UIDL %d" % number
+        case commands.List(number) | commands.Uidl(number):
+            return word if number is None else b"%b %d" % (word, number)
         case commands.User(name):
             return b"USER " + name
         case commands.Pass(password):
@@ -65,8 +65,16 @@ def _words(command: Command) -> bytes:  # noqa: PLR0911  # one row a command
             return _auth(mechanism, initial)
         case commands.AuthList():
             return b"AUTH"
+        case commands.Lang(language):
+            return word if language is None else b"LANG " + _checked(language)
         case _:
-            return type(command).__name__.upper().encode()
+            return word
+
+
+def _checked(language: bytes) -> bytes:
+    if not _LANGUAGE.fullmatch(language):
+        raise UnsayableCommand(f"{language!r} is no language")
+    return language
 
 
 def _auth(mechanism: str, initial: Secret | None) -> bytes:

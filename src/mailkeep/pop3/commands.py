@@ -3,7 +3,8 @@
 Reading is strict because two readings of one line are an attack: one space between fields, ASCII
 digits only, nothing after the last argument but a single space, which some programs send.
 
-Sources: RFC 1939 sections 3, 5, 7; RFC 2449 section 5; RFC 2595 section 4; RFC 5034 section 4.
+Sources: RFC 1939 sections 3, 5, 7; RFC 2449 section 5; RFC 2595 section 4; RFC 5034 section 4;
+RFC 6856 sections 2 and 3.
 """
 
 import binascii
@@ -19,6 +20,9 @@ _NUMBER = re.compile(rb"[0-9]{1,10}")
 _COUNT = re.compile(rb"[0-9]+")
 _MECHANISM = re.compile(rb"[A-Za-z0-9_-]{1,20}")
 """RFC 4422 section 3.1, in any case."""
+
+_LANGUAGE = re.compile(rb"\*|[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*")
+"""RFC 4647 section 2.1, language-range."""
 
 _BASE64 = re.compile(rb"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 """Python's own strict mode lets padding stand behind a whole group ("AAAA=")."""
@@ -134,6 +138,21 @@ class Uidl:
     number: MessageNumber | None
 
 
+@dataclass(frozen=True, slots=True)
+class Lang:
+    """LANG [language-range]: in which language to answer, or which there are (RFC 6856 section 3).
+
+    The range has the form of one and is nobody's promise; `*` leaves it to the server.
+    """
+
+    tag_untrusted: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Utf8:
+    """UTF8: the client takes internationalised messages as they are (RFC 6856 section 2)."""
+
+
 Command = (
     User
     | Pass
@@ -150,6 +169,8 @@ Command = (
     | Rset
     | Top
     | Uidl
+    | Lang
+    | Utf8
 )
 
 
@@ -270,6 +291,16 @@ def _read_auth(rest: bytes | None) -> Command:
             raise BadCommand("AUTH takes a mechanism and at most one initial response")
 
 
+def _read_lang(rest: bytes | None) -> Command:
+    match _fields(rest):
+        case []:
+            return Lang(None)
+        case [language] if _LANGUAGE.fullmatch(language):
+            return Lang(language)
+        case _:
+            raise BadCommand("LANG takes at most one language")
+
+
 _READERS: Mapping[bytes, Callable[[bytes | None], Command]] = {
     b"USER": _read_user,
     b"PASS": _read_pass,
@@ -285,4 +316,6 @@ _READERS: Mapping[bytes, Callable[[bytes | None], Command]] = {
     b"RSET": _alone(Rset()),
     b"TOP": _read_top,
     b"UIDL": _with_optional_number(Uidl),
+    b"LANG": _read_lang,
+    b"UTF8": _alone(Utf8()),
 }

@@ -23,6 +23,12 @@ class ResponseCode(Enum):
     """Somebody else has the maildrop (RFC 2449 section 8.1.2)."""
     SYS_TEMP = b"[SYS/TEMP] "
     """The system is the problem, and time may mend it (RFC 3206 section 4)."""
+    SYS_PERM = b"[SYS/PERM] "
+    """The problem stays until somebody mends it (RFC 3206 section 4)."""
+    LOGIN_DELAY = b"[LOGIN-DELAY] "
+    """The last login was too short a time ago (RFC 2449 section 8.1.1)."""
+    UTF8 = b"[UTF8] "
+    """The message goes only to a client that has said UTF8 (RFC 6856 section 5)."""
     NONE = b""
 
 

@@ -13,7 +13,7 @@ import binascii
 from dataclasses import dataclass
 
 from mailkeep.pop3 import commands
-from mailkeep.pop3.capabilities import list_capabilities
+from mailkeep.pop3.capabilities import CapabilityOffers, list_capabilities
 from mailkeep.pop3.commands import (
     BadCommand,
     Command,
@@ -164,9 +164,9 @@ class ServerSide:
         self._phase = Phase.EXCHANGE
         return b"+ %b\r\n" % binascii.b2a_base64(data, newline=False)
 
-    def list_capabilities(self, mechanisms: tuple[str, ...]) -> tuple[bytes, ...]:
+    def list_capabilities(self, offers: CapabilityOffers) -> tuple[bytes, ...]:
         """Return the lines of CAPA's answer at this moment."""
-        return list_capabilities(self._phase, self.security, mechanisms)
+        return list_capabilities(self._phase, self.security, offers)
 
     def _line_limit(self) -> int:
         if self._phase is Phase.EXCHANGE or self._lines.starts_with(b"AUTH "):

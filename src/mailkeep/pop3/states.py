@@ -40,8 +40,11 @@ class Security(Enum):
 
 CommandKind = type[Command]
 
-_ALWAYS: frozenset[CommandKind] = frozenset({commands.Capa, commands.Quit})
-_LOGIN: frozenset[CommandKind] = frozenset({commands.User, commands.Auth, commands.AuthList})
+_ALWAYS: frozenset[CommandKind] = frozenset({commands.Capa, commands.Lang, commands.Quit})
+_LOGIN: frozenset[CommandKind] = frozenset(
+    # RFC 6856 section 2: UTF8 is said before login, and no STLS after it.
+    {commands.User, commands.Auth, commands.AuthList, commands.Utf8}
+)
 _NAMED: frozenset[CommandKind] = frozenset({commands.Pass})
 _STLS: frozenset[CommandKind] = frozenset({commands.Stls})
 _MAIL: frozenset[CommandKind] = frozenset(
@@ -54,6 +57,7 @@ _MAIL: frozenset[CommandKind] = frozenset(
         commands.Rset,
         commands.Top,
         commands.Uidl,
+        commands.Utf8,  # Outlook says it here
     }
 )
 _NOTHING: frozenset[CommandKind] = frozenset()
