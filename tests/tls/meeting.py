@@ -71,6 +71,8 @@ def write_pair(
     names: tuple[str, ...] = ("mail.example.com",),
     algorithm: hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None = SHA256,
     rsa_padding: padding.PSS | None = None,
+    purpose: x509.ObjectIdentifier | None = None,
+    life: timedelta = timedelta(days=30),
 ) -> Pair:
     """Write a certificate with few fields, self-signed without an issuer."""
     key = key or ec.generate_private_key(ec.SECP256R1())
@@ -82,8 +84,10 @@ def write_pair(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=30))
+        .not_valid_after(now + life)
     )
+    if purpose:
+        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
     if names:
         general = [x509.DNSName(name) for name in names]
         builder = builder.add_extension(x509.SubjectAlternativeName(general), critical=False)

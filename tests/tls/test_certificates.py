@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.tls.peer import MemoryClient, carry
 
-from mailkeep.tls import CertificateProblem, TlsChannel
+from mailkeep.tls import CertificateProblem, TlsChannel, server_end_point
 from mailkeep.tls.authority import issue
 from mailkeep.tls.certificates import Certificates
 
@@ -205,3 +205,41 @@ def test_the_next_look_sees_what_changed_while_it_was_read(
     monkeypatch.undo()
     assert certificates.reload_if_changed() is not None
     assert certificates.reload_if_changed() is None
+
+
+def test_the_channel_binding_is_that_of_the_certificate_in_force(
+    certificates: Certificates, own_folder: Path, own_client: ssl.SSLContext, now: datetime
+) -> None:
+    """RFC 5929 section 4.1: what a client computes from what it was shown, before and after."""
+    for _ in range(2):
+        client = MemoryClient(own_client)
+        context, end_point = certificates.in_force
+        carry(client, TlsChannel(context))
+        shown = client.tls.getpeercert(binary_form=True)
+        assert shown is not None
+        assert end_point == certificates.end_point == server_end_point(shown)
+        issue(own_folder, "mail.example.com", now)
+        certificates.reload()
+
+
+def test_new_authorities_of_clients_are_a_change(
+    own_folder: Path, rsa_folder: Path, tmp_path: Path
+) -> None:
+    """Whoever is taken out of the file is refused from the next look on."""
+    authorities = tmp_path / "clients.pem"
+    shutil.copy(own_folder / "ca.pem", authorities)
+    certificates = Certificates(
+        own_folder / "server.pem", own_folder / "server.key", minimum=TLS12, client_ca=authorities
+    )
+    assert certificates.reload_if_changed() is None
+    before = certificates.context.get_ca_certs(binary_form=True)
+    shutil.copy(rsa_folder / "server.pem", tmp_path / "new.pem")
+    (tmp_path / "new.pem").replace(authorities)
+    assert certificates.reload_if_changed() is not None
+    after = certificates.context.get_ca_certs(binary_form=True)
+    assert len(before) == 1
+    assert before != after
+    authorities.unlink()
+    with pytest.raises(CertificateProblem) as problem:
+        certificates.reload_if_changed()
+    assert problem.value.path == authorities

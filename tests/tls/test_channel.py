@@ -172,6 +172,24 @@ def test_a_changed_record_kills_the_channel(shaken: tuple[MemoryClient, TlsChann
         channel.send(b"+OK\r\n")
 
 
+@VERSIONS
+def test_the_facts_are_those_of_the_handshake(
+    context: ssl.SSLContext, client_context: ssl.SSLContext, version: ssl.TLSVersion
+) -> None:
+    """What the record says of a connection is what both sides agreed."""
+    client_context.maximum_version = version
+    client, channel = MemoryClient(client_context), TlsChannel(context)
+    with pytest.raises(TlsFailed):
+        _ = channel.facts
+    carry(client, channel)
+    agreed = client.tls.cipher()
+    assert agreed is not None
+    facts = channel.facts
+    assert (facts.version, facts.suite) == (client.tls.version(), agreed[0])
+    assert facts.server_name == "mail.example.com"
+    assert (facts.client_certificate, facts.client_certificate_sha256) == (None, None)
+
+
 def test_nothing_is_sent_before_the_handshake_or_after_close(
     context: ssl.SSLContext, shaken: tuple[MemoryClient, TlsChannel]
 ) -> None:

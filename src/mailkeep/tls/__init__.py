@@ -19,6 +19,7 @@ from mailkeep.tls.errors import (
     TlsError,
     TlsFailed,
 )
+from mailkeep.tls.facts import TlsFacts
 from mailkeep.tls.pins import fingerprints, matches_pin
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "NotTls",
     "TlsChannel",
     "TlsError",
+    "TlsFacts",
     "TlsFailed",
     "client_context",
     "fingerprints",

@@ -12,7 +12,11 @@ clock and keep their size look unchanged; `reload` reads them whatever they look
 
 import ssl
 from pathlib import Path
+from typing import NamedTuple
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from mailkeep.tls.binding import server_end_point
 from mailkeep.tls.contexts import server_context
 from mailkeep.tls.description import CertificateDescription, describe
 from mailkeep.tls.errors import CertificateProblem
@@ -22,6 +26,14 @@ _FileStamp = tuple[int, int, int] | None
 """What tells one content of a file from another: time, size, inode; None for no file."""
 
 
+class InForce(NamedTuple):
+    """What one new connection uses; both are of the same certificate."""
+
+    context: ssl.SSLContext
+    end_point: bytes | None
+    """The channel binding `tls-server-end-point` (RFC 5929 section 4); None where there is none."""
+
+
 class Certificates:
     """Holds the context for new connections.
 
@@ -29,19 +41,46 @@ class Certificates:
         CertificateProblem: the files cannot be used at the start.
     """
 
-    __slots__ = ("_certificate", "_context", "_description", "_key", "_minimum", "_stamp", "_told")
+    __slots__ = (
+        "_certificate",
+        "_client_ca",
+        "_description",
+        "_in_force",
+        "_key",
+        "_minimum",
+        "_stamp",
+        "_told",
+    )
 
-    def __init__(self, certificate: Path, key: Path, *, minimum: ssl.TLSVersion) -> None:
+    def __init__(
+        self,
+        certificate: Path,
+        key: Path,
+        *,
+        minimum: ssl.TLSVersion,
+        client_ca: Path | None = None,
+    ) -> None:
         self._certificate = certificate
         self._key = key
         self._minimum = minimum
+        self._client_ca = client_ca
         self._told: tuple[object, str] | None = None
         self.reload()
 
     @property
-    def context(self) -> ssl.SSLContext:
+    def in_force(self) -> InForce:
         """What a new connection uses; do not keep it for the next one."""
-        return self._context
+        return self._in_force
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """The context alone; do not keep it for the next connection."""
+        return self._in_force.context
+
+    @property
+    def end_point(self) -> bytes | None:
+        """The channel binding of the certificate in force."""
+        return self._in_force.end_point
 
     @property
     def description(self) -> CertificateDescription:
@@ -49,7 +88,7 @@ class Certificates:
         return self._description
 
     def reload(self) -> CertificateDescription:
-        """Read both files and use them from the next connection on.
+        """Read the files and use them from the next connection on.
 
         Raises:
             CertificateProblem: they cannot be used; the old ones stay in use.
@@ -58,7 +97,7 @@ class Certificates:
         stamp = self._read_stamp()
         description = describe(self._certificate)
         check_pair(self._certificate, self._key)
-        self._context = server_context(self._certificate, self._key, self._minimum)
+        self._in_force = self._read()
         self._description = description
         self._stamp = stamp
         self._told = None
@@ -84,8 +123,19 @@ class Certificates:
                 return None
             raise
 
-    def _read_stamp(self) -> tuple[_FileStamp, _FileStamp]:
-        return _file_stamp(self._certificate), _file_stamp(self._key)
+    def _read(self) -> InForce:
+        """Return what the files hold.
+
+        Should the file be replaced between the two readings, logins that are bound to the channel
+        fail until the next look; none succeeds that should not.
+        """
+        context = server_context(self._certificate, self._key, self._minimum, self._client_ca)
+        der = read_chain(self._certificate)[0].public_bytes(Encoding.DER)
+        return InForce(context, server_end_point(der))
+
+    def _read_stamp(self) -> tuple[_FileStamp, ...]:
+        files = (self._certificate, self._key, self._client_ca)
+        return tuple(_file_stamp(path) for path in files if path is not None)
 
 
 def check_pair(certificate: Path, key: Path) -> None:

@@ -13,6 +13,8 @@ from enum import Enum
 
 from mailkeep.tls.client_hello import ClientHello, HelloReader
 from mailkeep.tls.errors import AlpnRefused, BadHello, TlsError, TlsFailed
+from mailkeep.tls.facts import TlsFacts
+from mailkeep.tls.server_flight import find_group
 from mailkeep.tls.session import Session
 
 POP3 = "pop3"
@@ -43,12 +45,14 @@ class TlsChannel:
     all of it OpenSSL's; a connection that has not said hello yet less than 1 KiB.
     """
 
-    __slots__ = ("_context", "_outgoing", "_server_name", "_state")
+    __slots__ = ("_context", "_flight_is_due", "_group", "_outgoing", "_server_name", "_state")
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
         self._outgoing = ssl.MemoryBIO()
         self._server_name: str | None = None
+        self._group: str | None = None
+        self._flight_is_due = False
         self._state: HelloReader | Session | _Dead = HelloReader()
 
     def receive(self, octets: bytes) -> bytes:
@@ -80,7 +84,11 @@ class TlsChannel:
 
     def output(self) -> bytes:
         """Return the octets to put on the wire now: handshake, tickets, alerts; `b""` if none."""
-        return self._outgoing.read()
+        octets = self._outgoing.read()
+        if octets and self._flight_is_due:
+            self._flight_is_due = False
+            self._group = find_group(octets)
+        return octets
 
     def send(self, plaintext: bytes) -> bytes:
         """Return the octets that carry `plaintext`, of any length, and before them any that waited.
@@ -118,6 +126,19 @@ class TlsChannel:
         """The host name that the client called, for the log; any name gets the one certificate."""
         return self._server_name
 
+    @property
+    def facts(self) -> TlsFacts:
+        """What the handshake agreed.
+
+        Raises:
+            TlsFailed: it is not over.
+        """
+        match self._state:
+            case Session(established=True) as session:
+                return session.facts(self._server_name, self._group)
+            case _:
+                raise TlsFailed("no handshake has been completed")
+
     def _read_hello(self, reader: HelloReader, octets: bytes) -> bytes:
         """Wait for the ClientHello, judge it, and hand it to OpenSSL as it came."""
         try:
@@ -131,6 +152,7 @@ class TlsChannel:
         if not is_protocol_agreed(hello):
             self._outgoing.write(_Alert.NO_APPLICATION_PROTOCOL.record())
             raise AlpnRefused("the client offers other application protocols than pop3")
+        self._flight_is_due = True
         session = self._state = Session.server(self._context, self._outgoing)
         return session.receive(reader.raw)
 

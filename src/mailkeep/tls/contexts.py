@@ -3,7 +3,8 @@
 It must not know connections, or when a certificate is loaded.
 
 Known limits of Python's `ssl`: the groups are OpenSSL's own list (before Python 3.15 one curve or
-all), and the keys of session tickets live and die with the context.
+all), and the keys of session tickets live and die with the context. A TLS 1.2 session can be
+resumed by its number for as long as OpenSSL keeps it (two hours), with the client's certificate.
 """
 
 import ssl
@@ -18,7 +19,9 @@ TLS12_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
 "intermediate" list without its finite-field suites). TLS 1.3 has no others."""
 
 
-def server_context(certificate: Path, key: Path, minimum: ssl.TLSVersion) -> ssl.SSLContext:
+def server_context(
+    certificate: Path, key: Path, minimum: ssl.TLSVersion, client_ca: Path | None = None
+) -> ssl.SSLContext:
     """Return a context for new connections.
 
     The order of suites is the client's: it knows whether it has AES in hardware (RFC 9325 and
@@ -29,6 +32,7 @@ def server_context(certificate: Path, key: Path, minimum: ssl.TLSVersion) -> ssl
         certificate: PEM, the server's certificate first and then the rest of its chain.
         key: PEM, without a passphrase.
         minimum: TLS 1.2 or 1.3.
+        client_ca: PEM, authorities whose certificates clients may show; None: nobody is asked.
 
     Raises:
         CertificateProblem: OpenSSL will not have these files.
@@ -39,7 +43,38 @@ def server_context(certificate: Path, key: Path, minimum: ssl.TLSVersion) -> ssl
     context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_alpn_protocols([POP3])
     load_pair(context, certificate, key)
+    if client_ca is not None:
+        ask_for_certificates(context, client_ca)
     return context
+
+
+def ask_for_certificates(context: ssl.SSLContext, client_ca: Path) -> None:
+    """Have a server's context ask each client for a certificate; it may have none.
+
+    One that it shows must be from these authorities, valid now, and not made for servers only
+    (RFC 5280 section 4.2.1.12), or the handshake fails. No tickets are given out: a resumed session
+    would bring the certificate of its first handshake along, verified then and not now.
+
+    Raises:
+        CertificateProblem: the file holds no authority that can be read.
+    """
+    try:
+        context.load_verify_locations(client_ca)
+    except ssl.SSLError as cause:
+        raise CertificateProblem(
+            client_ca,
+            "holds no certificate that can be read",
+            "it must be PEM, the authorities that sign your clients' certificates",
+        ) from cause
+    except OSError as cause:
+        raise CertificateProblem(
+            client_ca,
+            f"cannot be read: {cause.strerror}",
+            "check that it exists and that the site's user may read it",
+        ) from cause
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.num_tickets = 0
+    context.options |= ssl.OP_NO_TICKET
 
 
 def restrict(context: ssl.SSLContext, minimum: ssl.TLSVersion) -> None:

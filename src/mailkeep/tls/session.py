@@ -13,6 +13,7 @@ import ssl
 from typing import Self
 
 from mailkeep.tls.errors import TlsError, TlsFailed
+from mailkeep.tls.facts import TlsFacts
 from mailkeep.tls.verification import describe_refusal
 
 _SERVER_FEED_OCTETS = 1024
@@ -45,7 +46,15 @@ _MEANINGS = {
 class Session:
     """One TLS connection from its first handshake octet on; made by `server` or `client`."""
 
-    __slots__ = ("_feed_octets", "_incoming", "_outgoing", "_tls", "established", "peer_closed")
+    __slots__ = (
+        "_feed_octets",
+        "_incoming",
+        "_outgoing",
+        "_tls",
+        "established",
+        "peer_certificate",
+        "peer_closed",
+    )
 
     def __init__(
         self,
@@ -61,6 +70,10 @@ class Session:
         self._feed_octets = feed_octets
         self.established = False
         self.peer_closed = False
+        self.peer_certificate: bytes | None = None
+        """DER, from the end of the handshake on; None if the peer has none. Read at that moment:
+        OpenSSL does not tell it in the middle of a later handshake message, and a peer may stop
+        there (RFC 8446 section 4.6)."""
 
     @classmethod
     def server(cls, context: ssl.SSLContext, outgoing: ssl.MemoryBIO) -> Self:
@@ -149,16 +162,27 @@ class Session:
         agreed = self._tls.cipher()
         return agreed[0] if agreed else None
 
-    @property
-    def peer_certificate(self) -> bytes | None:
-        """The peer's certificate, DER; None if it has none. Ask an established session only."""
-        return self._tls.getpeercert(binary_form=True)
+    def facts(self, server_name: str | None, group: str | None) -> TlsFacts:
+        """Return what was agreed. Ask an established session only.
+
+        Args:
+            server_name: what the client called, from its ClientHello.
+            group: from the server's first flight.
+        """
+        return TlsFacts(
+            version=self.version or "unknown",
+            suite=self.cipher or "unknown",
+            group=group,
+            server_name=server_name,
+            client_certificate=self.peer_certificate,
+        )
 
     def _advance(self, plaintext: list[bytes]) -> None:
         """Do what can be done with the octets that are there."""
         try:
             if not self.established:
                 self._tls.do_handshake()
+                self.peer_certificate = self._tls.getpeercert(binary_form=True)
                 self.established = True
             # A read takes a whole record, so nothing stays behind once the input is empty.
             while self._incoming.pending:
@@ -175,6 +199,8 @@ class Session:
     def _failure(self, error: ssl.SSLError) -> TlsError:
         """Return what OpenSSL complains about as an error of ours."""
         if isinstance(error, ssl.SSLCertVerificationError):
+            if self._tls.server_side:
+                return TlsFailed(f"the client's certificate is refused: {error.verify_message}")
             return describe_refusal(error, self._tls.server_hostname or "the peer")
         reason = error.reason or str(error)
         text = reason.lower().replace("_", " ")
