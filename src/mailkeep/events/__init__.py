@@ -1,5 +1,8 @@
-"""What happened: the list of event types and who is told. The log is picked by `app` alone."""
+"""What happened: the list of event types and who is told. Where events go is picked by `app` alone.
 
-from mailkeep.events.types import EventSink, EventType
+The events themselves are many: `from mailkeep.events import types` and say `types.LoginAccepted`.
+"""
 
-__all__ = ["EventSink", "EventType"]
+from mailkeep.events.types import Event, EventSink, EventType
+
+__all__ = ["Event", "EventSink", "EventType"]

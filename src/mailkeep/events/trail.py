@@ -1,0 +1,322 @@
+"""The audit trail as a sink: a bounded queue, and one thread that writes groups from it.
+
+What is emitted is on the disk within a fraction of a second: in the chain of files first, then in
+the table. While the disk takes nothing, the thread tries again and again, `ready` keeps logins and
+deletions waiting, and what else happens is counted instead of kept.
+
+Events that must not be missed have room when all others have none; who emits them without end and
+without `ready` loses them in the end too, for memory is finite, and that is told as an error.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mailkeep.database.engine import Database
+from mailkeep.database.errors import DatabaseUnavailable
+from mailkeep.events import trail_database
+from mailkeep.events.chain import Chain, Happened, open_chain
+from mailkeep.events.records import Record
+from mailkeep.events.trail_database import open_trail_database
+from mailkeep.events.types import (
+    Event,
+    EventsDropped,
+    EventSink,
+    EventType,
+    TrailFailed,
+    TrailMended,
+    TrailResumed,
+)
+
+GROUP_S = 0.2
+"""How long the first event of a group waits for others, so that an fsync is shared."""
+
+GROUP_EVENTS = 500
+"""A group that is full is written at once: 150 KB, a few milliseconds."""
+
+WAITING_EVENTS = 8000
+"""With so many in the queue `ready` waits and other events are dropped: some seconds of a busy
+site, 5 MB."""
+
+LIMIT_EVENTS = 40_000
+"""No event at all is kept beyond this: 25 MB, and five times what sessions that were let in before
+`ready` began to wait have to say."""
+
+FIRST_PAUSE_S = 0.1
+LAST_PAUSE_S = 5.0
+"""Between two tries at writing, doubling: a disk that has room again is noticed soon."""
+
+CLOSING_S = 10.0
+"""How long the end of the program waits for a disk that takes nothing."""
+
+MUST_NOT_MISS = frozenset(
+    {
+        EventType.LOGIN_ACCEPTED,
+        EventType.LOGIN_REFUSED,
+        EventType.MESSAGE_READ,
+        EventType.MAILDROP_FETCHED,
+        EventType.DELETION_ASKED,
+        EventType.DELETIONS_WITHDRAWN,
+        EventType.DELETION_DONE,
+        EventType.SESSION_ENDED,
+        EventType.SESSION_REVOKED,
+        EventType.HOT_PASSWORD_RIGHT,
+        EventType.ACCOUNT_CHANGED,
+        EventType.DEVICE_CHANGED,
+        EventType.PREFIX_BANNED,
+        EventType.PREFIX_UNBANNED,
+    }
+)
+"""What the question after a break-in is answered from."""
+
+
+def utc_now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
+class Trail:
+    """Keeps every event. Make one with `open_trail`; `emit` may be called from any thread."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        database: Database,
+        told: EventSink,
+        now: Callable[[], datetime],
+        group_s: float,
+    ) -> None:
+        self._chain = chain
+        self._database: Database | None = database
+        self._database_path = database.path
+        self._told = told
+        self._now = now
+        self._group_s = group_s
+        self._changed = threading.Condition()
+        self._queue: deque[Happened] = deque()
+        self._dropped = 0
+        self._telling_dropped: EventsDropped | None = None
+        self._closing = False
+        self._given_up = threading.Event()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._emitted = 0
+        self._written = 0
+        self._settling: list[tuple[int, asyncio.Future[None]]] = []
+        self._is_failing = False
+        self._thread = threading.Thread(target=self._run, name="trail", daemon=True)
+        self._thread.start()
+
+    @property
+    def confirmed(self) -> int:
+        """The number of the last event that is durable in the chain."""
+        return self._chain.end.seq
+
+    @property
+    def waiting(self) -> int:
+        """How many events are not written yet."""
+        return len(self._queue)
+
+    def emit(self, event: Event) -> None:
+        """Take note of an event; see `EventSink`."""
+        limit = LIMIT_EVENTS if event.type in MUST_NOT_MISS else WAITING_EVENTS
+        with self._changed:
+            if self._closing or len(self._queue) >= limit:
+                self._dropped += 1
+                return
+            self._queue.append((self._now(), event))
+            self._emitted += 1
+            if len(self._queue) in {1, GROUP_EVENTS}:
+                self._changed.notify_all()
+
+    async def ready(self) -> None:
+        """Return when an event that must not be missed has room; see `EventSink`."""
+        with self._changed:
+            if len(self._queue) < WAITING_EVENTS:
+                return
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+        await turn
+
+    async def settled(self) -> None:
+        """Return when everything that was emitted before is durable.
+
+        For who keeps an event elsewhere until then, so that a crash does not lose it.
+        """
+        with self._changed:
+            if self._written >= self._emitted:
+                return
+            turn = asyncio.get_running_loop().create_future()
+            self._settling.append((self._emitted, turn))
+        await turn
+
+    def close(self, timeout_s: float = CLOSING_S) -> None:
+        """Write what waits, sign it, and let another program write. Safe to call twice.
+
+        Args:
+            timeout_s: how long a disk that takes nothing is waited for.
+        """
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join(timeout_s)
+        self._given_up.set()
+        with self._changed:
+            self._changed.notify_all()
+        self._thread.join(timeout_s)
+        if left := self._dropped + len(self._queue):
+            self._told.emit(EventsDropped(count=left))
+        self._dropped = 0
+        self._queue.clear()
+        self._let_on(0)
+        if not self._thread.is_alive():  # a write that hangs still holds the files
+            self._chain.close()
+            self._close_database()
+
+    def _run(self) -> None:
+        while (group := self._next_group()) is not None:
+            if not self._write(group):
+                return
+            self._let_on(len(group))
+
+    def _next_group(self) -> list[Happened] | None:
+        """Wait for events or for a checkpoint's time; None when there is nothing left to do."""
+        with self._changed:
+            due_s = self._chain.checkpoint_due_in_s(self._now())
+            self._changed.wait_for(lambda: self._queue or self._closing, due_s)
+            if self._queue and not self._closing:
+                self._changed.wait_for(
+                    lambda: len(self._queue) >= GROUP_EVENTS or self._closing, self._group_s
+                )
+            group = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_EVENTS))]
+            if self._dropped and not self._closing:
+                self._telling_dropped = EventsDropped(count=self._dropped)
+                group.append((self._now(), self._telling_dropped))
+                self._emitted += 1
+            is_end = self._closing and not group and not self._chain.end.events_unsigned
+        return None if is_end else group
+
+    def _write(self, group: list[Happened]) -> bool:
+        """Write a group however long it takes; False when the program ends before."""
+        records: list[Record] | None = None
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                if records is None:
+                    records = self._chain.append(group) if group else []
+                self._sign_if_due()
+                self._add(records)
+            except Exception as failure:  # noqa: BLE001  # the worker's top: it goes on trying
+                self._tell_failure(failure)
+            else:
+                self._tell_success()
+                return True
+            if self._pause(pause_s):
+                if records is None:
+                    self._put_back(group)
+                return False
+            pause_s = min(2 * pause_s, LAST_PAUSE_S)
+
+    def _sign_if_due(self) -> None:
+        due_s = self._chain.checkpoint_due_in_s(self._now())
+        is_last = self._closing and not self._queue
+        if due_s is not None and (due_s <= 0 or is_last):
+            self._chain.sign(self._now())
+
+    def _add(self, records: list[Record]) -> None:
+        if self._database is None:
+            self._database = open_trail_database(self._database_path, self._chain.folder)
+            return  # it was filled from the chain, which has these records
+        try:
+            trail_database.add_records(self._database, records)
+        except DatabaseUnavailable:
+            self._close_database()
+            raise
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait before the next try; tell whether there is none."""
+        with self._changed:
+            self._changed.wait_for(self._given_up.is_set, seconds)
+        return self._given_up.is_set()
+
+    def _put_back(self, group: list[Happened]) -> None:
+        with self._changed:
+            self._queue.extendleft(reversed(group))
+
+    def _tell_failure(self, failure: Exception) -> None:
+        if not self._is_failing:
+            self._is_failing = True
+            self._told.emit(TrailFailed(reason=str(failure)))
+
+    def _tell_success(self) -> None:
+        if self._is_failing:
+            self._is_failing = False
+            self._told.emit(TrailResumed())
+        if self._telling_dropped is not None:
+            self._told.emit(self._telling_dropped)
+            with self._changed:
+                self._dropped -= self._telling_dropped.count
+            self._telling_dropped = None
+
+    def _let_on(self, written: int) -> None:
+        """Let those go on who wait for room, or for their events to be durable."""
+        with self._changed:
+            self._written += written
+            ready = [turn for target, turn in self._settling if target <= self._written]
+            self._settling = [it for it in self._settling if it[0] > self._written]
+            if len(self._queue) < WAITING_EVENTS:
+                ready += self._waiting
+                self._waiting = []
+        for turn in ready:
+            with contextlib.suppress(RuntimeError):  # its loop has ended: nobody waits any more
+                turn.get_loop().call_soon_threadsafe(_finish, turn)
+
+    def _close_database(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+
+def open_trail(
+    folder: Path,
+    database: Path,
+    told: EventSink,
+    *,
+    now: Callable[[], datetime] = utc_now,
+    group_s: float = GROUP_S,
+) -> Trail:
+    """Open a site's audit trail for writing, mended after a crash.
+
+    Args:
+        folder: of the chain's files, made when it is missing.
+        database: the file with the table, made or filled when it is missing or behind.
+        told: who is told of the trail's own troubles, from its thread: the log.
+        now: the time.
+        group_s: how long the first event of a group waits for others.
+
+    Raises:
+        TrailHeld: another program writes it.
+        DatabaseUnavailable: the table cannot be used.
+        OSError: the chain cannot be read or written.
+        BadKey: the signing key cannot be used.
+    """
+    chain, torn_octets = open_chain(folder)
+    try:
+        table = open_trail_database(database, folder)
+    except BaseException:
+        chain.close()
+        raise
+    trail = Trail(chain, table, told, now, group_s)
+    if torn_octets:
+        mended = TrailMended(octets=torn_octets)
+        trail.emit(mended)
+        told.emit(mended)
+    return trail
+
+
+def _finish(turn: asyncio.Future[None]) -> None:
+    if not turn.done():
+        turn.set_result(None)

@@ -1,0 +1,100 @@
+"""A site's trail in a folder of its own, and somebody who is told of its troubles."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mailkeep.events import Event
+from mailkeep.events.queries import Question, read_events
+from mailkeep.events.records import Record
+from mailkeep.events.trail import Trail, open_trail
+from mailkeep.events.trail_database import open_trail_database
+
+BEGIN = datetime(2026, 11, 22, 8, 44, 0, 813879, tzinfo=UTC)
+
+
+class Told:
+    """A sink that remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def emit(self, event: Event) -> None:
+        self.events.append(event)
+
+    async def ready(self) -> None:
+        return
+
+
+@dataclass
+class Clock:
+    """A time that stands still until it is moved."""
+
+    at: datetime = BEGIN
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def move(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+
+
+@dataclass
+class TrailPlace:
+    """Where a trail is."""
+
+    folder: Path
+    database: Path
+    told: Told = field(default_factory=Told)
+    now: Callable[[], datetime] = field(default_factory=Clock)
+
+    def open(self) -> Trail:
+        return open_trail(self.folder, self.database, self.told, now=self.now, group_s=0)
+
+    def write(self, *events: Event) -> None:
+        """Write events in a run of their own."""
+        trail = self.open()
+        for event in events:
+            trail.emit(event)
+        trail.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def place(tmp_path: Path, clock: Clock) -> TrailPlace:
+    return TrailPlace(tmp_path / "trail", tmp_path / "events.db", now=clock)
+
+
+@pytest.fixture
+def trail(place: TrailPlace) -> Iterator[Trail]:
+    with ExitStack() as closing:
+        opened = place.open()
+        closing.callback(opened.close)
+        yield opened
+
+
+def recorded(place: TrailPlace) -> list[Record]:
+    database = open_trail_database(place.database, place.folder)
+    try:
+        return [*read_events(database, Question())]
+    finally:
+        database.close()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for the trail's thread."""
+    turn = threading.Event()
+    for _ in range(2000):
+        if condition():
+            return
+        turn.wait(0.005)
+    raise AssertionError("it does not come")

@@ -1,0 +1,60 @@
+"""One event of every type, with every field set."""
+
+from dataclasses import fields
+from typing import Any, get_type_hints
+
+from mailkeep.events import Event, EventType, types
+
+_VALUES = {
+    "session": "c0ffee01",
+    "account": "alice@example.com",
+    "peer": "192.0.2.7:40000",
+    "name": "alice",
+    "mechanism": "SCRAM-SHA-256",
+    "device": "office printer",
+    "uidl": "1700000000.M1P1.host",
+    "sha256": "ab" * 32,
+    "version": "TLSv1.3",
+    "command": "RETR",
+    "country": "DE",
+    "before": "FR",
+    "prefix": "192.0.2.0/24",
+    "not_after": "2027-01-01T00:00:00+00:00",
+    "client_certificate": "cd" * 32,
+}
+_BY_KIND: dict[object, object] = {int: 7, float: 1.5, bool: True, str: "some text"}
+
+
+def classes() -> dict[EventType, type[Event]]:
+    """Return the class of every event."""
+    found = {}
+    for value in vars(types).values():
+        if isinstance(value, type) and issubclass(value, Event) and value is not Event:
+            found[value.type] = value
+    return found
+
+
+def sample(of: type[Event]) -> Event:
+    """Return an event of a class."""
+    hints = get_type_hints(of)
+    given: dict[str, Any] = {}
+    for field in fields(of):
+        kinds = getattr(hints[field.name], "__args__", (hints[field.name],))
+        given[field.name] = _VALUES.get(field.name, _BY_KIND[kinds[0]])
+    return of(**given)
+
+
+EVERY_EVENT = [sample(of) for of in classes().values()]
+
+
+def read(uidl: str, octets: int = 100, **changes: Any) -> types.MessageRead:
+    """Return a message that Alice's session read."""
+    given: dict[str, Any] = {
+        "session": "s1",
+        "account": "alice@example.com",
+        "peer": "192.0.2.7:40000",
+        "command": "RETR",
+        "uidl": uidl,
+        "octets": octets,
+    }
+    return types.MessageRead(**given | changes)

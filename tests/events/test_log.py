@@ -1,0 +1,118 @@
+"""The log: one line an event, whatever a stranger wrote."""
+
+import io
+import json
+import shlex
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.events.samples import EVERY_EVENT, classes, read
+
+from mailkeep.events import Event, EventType, types
+from mailkeep.events.log import NAME_LIMIT_OCTETS, TRAIL_ONLY, LogSink, Style, level_of
+
+REFUSED = types.LoginRefused(
+    session="c0ffee01", peer="192.0.2.7:40000", mechanism="PLAIN", reason="wrong", name="alice"
+)
+
+
+def lines_of(event: Event, style: Style = Style.HUMAN) -> list[str]:
+    stream = io.StringIO()
+    LogSink(style, stream).emit(event)
+    written = stream.getvalue()
+    assert not written or written.endswith("\n")
+    return written.split("\n")[:-1]
+
+
+def test_every_event_has_a_class_and_a_sample() -> None:
+    """A type without a class could never be told."""
+    assert set(classes()) == set(EventType)
+    assert {event.type for event in EVERY_EVENT} == set(EventType)
+
+
+@pytest.mark.parametrize("style", Style)
+@pytest.mark.parametrize("event", EVERY_EVENT, ids=lambda event: event.type.name)
+def test_an_event_is_one_line_or_is_in_the_trail_only(event: Event, style: Style) -> None:
+    """What happens to each message and connection would drown the rest."""
+    assert len(lines_of(event, style)) == (0 if event.type in TRAIL_ONLY else 1)
+
+
+@pytest.mark.parametrize("event", EVERY_EVENT, ids=lambda event: event.type.name)
+def test_a_json_line_has_time_level_event_and_then_the_fields(event: Event) -> None:
+    """Programs read it: the names are those of the event's class."""
+    for line in lines_of(event, Style.JSON):
+        said = json.loads(line)
+        assert list(said)[:3] == ["timestamp", "level", "event"]
+        assert said["timestamp"].endswith("Z")
+        assert said["event"] == event.type.value
+        assert list(said)[3:] == [field.name for field in fields(event)]
+
+
+def test_a_human_line_is_key_value() -> None:
+    """As logfmt has it: what has spaces stands in quotes."""
+    [line] = lines_of(REFUSED)
+    words = shlex.split(line)
+    assert words[1:] == [
+        "level=warning",
+        "event=login refused",
+        "session=c0ffee01",
+        "peer=192.0.2.7:40000",
+        "mechanism=PLAIN",
+        "reason=wrong",
+        "name=alice",
+    ]
+
+
+@given(name=st.text(max_size=2000), style=st.sampled_from(Style))
+def test_no_name_makes_a_second_line_or_a_long_one(name: str, style: Style) -> None:
+    """A newline, an escape sequence, half a surrogate pair: nothing leaves its line."""
+    [line] = lines_of(replace(REFUSED, name=name), style)
+    assert line.isprintable()
+    assert len(line.encode()) < 8 * NAME_LIMIT_OCTETS
+
+
+@given(name=st.text(alphabet='a\\"= \n', max_size=40))
+def test_a_name_reads_back_as_one_field(name: str) -> None:
+    """A backslash at the end would join the next field, a quote would end its own."""
+    event = types.LoginDelayed(session="s", peer="192.0.2.7:1", seconds=2.0, name=name)
+    [line] = lines_of(event)
+    assert line.count(" peer=") >= 1
+    assert line.index(" peer=192.0.2.7:1 ") < line.index(" name=")
+
+
+def test_a_trace_is_cut_before_the_journal_cuts_it() -> None:
+    """journald makes two entries of a line of more than 48 KiB."""
+    event = types.InternalError(session=None, peer=None, reason="x", trace="\x01\n" * 100_000)
+    [line] = lines_of(event)
+    assert len(line) < 48 * 1024
+
+
+def test_a_stream_that_is_gone_stops_nobody() -> None:
+    """Whoever read standard error has ended: the server goes on."""
+    stream = io.StringIO()
+    sink = LogSink(stream=stream)
+    stream.close()
+    sink.emit(REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("is_alert", "refused", "level"),
+    [(False, False, "info"), (True, False, "warning"), (False, True, "warning")],
+)
+def test_a_new_place_is_as_bad_as_the_operator_says(
+    is_alert: bool, refused: bool, level: str
+) -> None:
+    """`log`, `alert` and `refuse` in the settings."""
+    event = types.LoginFromNewPlace(
+        session="s", account="a@b", peer="p", reason="r", refused=refused, is_alert=is_alert
+    )
+    assert level_of(event) == level
+
+
+async def test_nothing_waits_for_the_log() -> None:
+    """A line is written when it is emitted."""
+    sink = LogSink(stream=io.StringIO())
+    sink.emit(read("1"))
+    await sink.ready()
