@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.accounts.counting import CountingPasswords
+from tests.accounts.counting import CountingPasswords, cheap_keying
 
 from mailkeep.accounts.directory import AccountDirectory
+from mailkeep.accounts.keying import Keying
 from mailkeep.accounts.tables import SCHEMA
 from mailkeep.database.engine import Database
 from mailkeep.database.opening import open_database
@@ -23,8 +24,13 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def directory(database: Database) -> AccountDirectory:
-    return AccountDirectory(database, CountingPasswords())
+def keying() -> Keying:
+    return cheap_keying()
+
+
+@pytest.fixture
+def directory(database: Database, keying: Keying) -> AccountDirectory:
+    return AccountDirectory(database, CountingPasswords(), keying, by="root")
 
 
 @pytest.fixture

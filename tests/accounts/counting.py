@@ -1,8 +1,17 @@
 """Real argon2 at its cheapest, counted; and the reading of accounts, written down."""
 
 from mailkeep.accounts.credentials import Credential, Credentials
+from mailkeep.accounts.keying import Keying
 from mailkeep.accounts.passwords import Argon2Passwords
+from mailkeep.accounts.site_key import SiteKey
 from mailkeep.values import Address, Secret
+
+ITERATIONS = 4096
+
+
+def cheap_keying(key: bytes = b"k" * 32, iterations: int = ITERATIONS) -> Keying:
+    """Return what a site with this key seals with; SCRAM as cheap as it may be."""
+    return Keying(SiteKey(Secret(key)), scram_iterations=iterations)
 
 
 class CountingPasswords(Argon2Passwords):
@@ -30,3 +39,7 @@ class CountingCredentials(Credentials):
     async def find(self, address: Address) -> Credential:
         self.work.append("find")
         return await super().find(address)
+
+    async def find_by_certificate(self, sha256: str) -> Credential:
+        self.work.append("find")
+        return await super().find_by_certificate(sha256)

@@ -4,14 +4,22 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import event
-from tests.accounts.counting import CountingPasswords
+from sqlalchemy import event, select
+from tests.accounts.counting import CountingPasswords, cheap_keying
 
-from mailkeep.accounts import AccountExists, AccountState, UnknownAccount
+from mailkeep.accounts import (
+    AccountExists,
+    AccountState,
+    MainPasswordPolicy,
+    ScramKey,
+    UnknownAccount,
+)
 from mailkeep.accounts.credentials import Credentials
 from mailkeep.accounts.directory import AccountDirectory
+from mailkeep.accounts.tables import ACCOUNTS
 from mailkeep.database import DatabaseUnavailable
 from mailkeep.database.engine import Database
+from mailkeep.sasl import ScramKeys
 from mailkeep.values import Address, NotPrepared, Secret
 
 Parse = Callable[[str], Address]
@@ -26,7 +34,9 @@ async def kept(database: Database, address: Address) -> tuple[int, str]:
 def test_an_account_is_added_and_shown(database: Database, address: Parse) -> None:
     """What `account add` and `account show` promise; times are in UTC."""
     now = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
-    directory = AccountDirectory(database, CountingPasswords(), now=lambda: now)
+    directory = AccountDirectory(
+        database, CountingPasswords(), cheap_keying(), by="root", now=lambda: now
+    )
     added = directory.add(address("Alice"), PASSWORD)
     assert added.address == address("alice@mail.example.com")
     assert added.state is AccountState.ENABLED
@@ -94,7 +104,9 @@ async def test_each_change_of_the_password_is_a_new_version(
 ) -> None:
     """What is remembered of the old password must not be taken for the new one."""
     moments = iter(datetime(2024, 1, day, tzinfo=UTC) for day in (1, 2, 3))
-    directory = AccountDirectory(database, CountingPasswords(), now=lambda: next(moments))
+    directory = AccountDirectory(
+        database, CountingPasswords(), cheap_keying(), by="root", now=lambda: next(moments)
+    )
     first = directory.add(address("alice"), PASSWORD)
     seen, changed = [await kept(database, address("alice"))], first
     for _ in range(2):
@@ -116,6 +128,80 @@ async def test_disabling_keeps_the_password(
     assert directory.disable(address("alice")).state is AccountState.DISABLED
     assert directory.enable(address("alice")) == added
     assert await kept(database, address("alice")) == before
+
+
+def test_policy_and_expiry_are_kept_until_they_are_taken_back(
+    directory: AccountDirectory, address: Parse
+) -> None:
+    """`None` is what the site's settings say, and no end."""
+    added = directory.add(address("alice"), PASSWORD)
+    end = datetime(2027, 1, 1, tzinfo=UTC)
+    assert (added.main_password, added.expires, added.last_used) == (None, None, None)
+    for policy in MainPasswordPolicy:
+        assert directory.set_policy(address("alice"), policy).main_password is policy
+    assert directory.set_expiry(address("alice"), end).expires == end
+    assert directory.get(address("alice")).main_password is MainPasswordPolicy.DEVICES_ONLY
+    directory.set_policy(address("alice"), None)
+    assert directory.set_expiry(address("alice"), None) == added
+
+
+@pytest.mark.parametrize(
+    ("change", "is_confirmed"),
+    [
+        (lambda d, a: d.confirm_password(a), True),
+        (lambda d, a: d.set_password(a, PASSWORD), True),
+        (lambda d, a: d.disable(a), False),
+        (lambda d, a: d.enable(a), False),
+        (lambda d, a: d.set_policy(a, MainPasswordPolicy.ALLOW), False),
+    ],
+)
+def test_a_changed_or_confirmed_password_is_the_owners(
+    database: Database,
+    address: Parse,
+    change: Callable[[AccountDirectory, Address], object],
+    is_confirmed: bool,
+) -> None:
+    """From there guesses of strangers are counted."""
+    moments = [datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC)]
+    now = [moments[0]]
+    directory = AccountDirectory(
+        database, CountingPasswords(), cheap_keying(), by="root", now=lambda: now[0]
+    )
+    directory.add(address("alice"), PASSWORD)
+    now[0] = moments[1]
+    change(directory, address("alice"))
+    with database.reading() as connection:
+        confirmed = connection.execute(select(ACCOUNTS.c.confirmed)).scalar_one()
+    assert confirmed == moments[is_confirmed]
+
+
+async def test_scram_keys_of_a_main_password_are_kept_only_when_asked_for(
+    database: Database, directory: AccountDirectory, address: Parse
+) -> None:
+    """They are easier to guess from, once stolen; each change decides anew."""
+    credentials = Credentials(database, nobodys_hash="")
+    directory.add(address("alice"), PASSWORD)
+    directory.add(address("bob"), PASSWORD, scram_main=True)
+    kept = [(await credentials.find(address(name))).main_key for name in ("alice", "bob")]
+    assert kept[0] is None
+    base = cheap_keying().base_for(address("bob"))
+    derived = ScramKeys.derive(PASSWORD, base.salt, base.iterations)
+    assert kept[1] == ScramKey(derived.stored_key, derived.server_key, None)
+    directory.set_password(address("bob"), PASSWORD)
+    directory.set_password(address("alice"), PASSWORD, scram_main=True)
+    kept = [(await credentials.find(address(name))).main_key for name in ("alice", "bob")]
+    assert kept[0] is not None
+    assert kept[1] is None
+
+
+def test_a_hash_from_elsewhere_makes_an_account(
+    directory: AccountDirectory, address: Parse
+) -> None:
+    """`account import`; an address that is taken is left as it is."""
+    added = directory.add_with_hash(address("alice"), "{SSHA}c29tZXRoaW5n")
+    assert added == directory.get(address("alice"))
+    with pytest.raises(AccountExists):
+        directory.add_with_hash(address("alice"), "{SSHA}c29tZXRoaW5n")
 
 
 def test_a_removed_accounts_number_is_not_given_again(
@@ -160,7 +246,7 @@ async def test_a_full_disk_changes_nothing(
 
 def test_no_hash_is_ever_shown(database: Database, address: Parse) -> None:
     """A password's hash is for the one who checks it; no log and no error has it."""
-    directory = AccountDirectory(database, CountingPasswords())
+    directory = AccountDirectory(database, CountingPasswords(), cheap_keying(), by="root")
     account = directory.add(address("alice"), PASSWORD)
     assert "argon2" not in repr(account)
     with pytest.raises(AccountExists) as caught:

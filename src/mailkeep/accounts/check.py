@@ -1,138 +1,276 @@
-"""The question that a login asks: whom do this name and this password let in?
+"""The questions that a login asks: who is named, and whom do these credentials let in?
 
-The outside learns nothing: whatever is wrong, a refusal has done the same work in the same order,
-exactly one argon2 among it. A right password that is remembered costs none. The account is read at
-each login, and again after argon2, which may have waited in a queue for seconds: what was disabled
-or changed meanwhile is refused.
+The outside learns nothing: whatever is wrong with a password, its refusal has done the same work,
+exactly one argon2 among it. A right password of a device, or a main one that is remembered, costs
+none. The account is read when somebody is named, and again when it is decided, because in between
+there may be seconds of delay and of waiting for argon2: what was disabled or changed meanwhile is
+refused.
 
-Known limit: slowing guessers down is not this room's business.
+Known limits: slowing guessers down is not this room's business. An imported hash takes its own time
+besides the argon2, until its owner has logged in once.
 """
 
+import secrets
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
-from mailkeep.accounts.credentials import NOBODY, Credential, Credentials
+from mailkeep.accounts.counts import CountsInUse
+from mailkeep.accounts.credentials import Credential, Credentials
+from mailkeep.accounts.deciding import (
+    Circumstances,
+    Evidence,
+    Proven,
+    decide_login,
+    judge_account,
+    judge_device,
+    judge_main_password,
+)
 from mailkeep.accounts.hashing import HashingPool, QueueFull
+from mailkeep.accounts.identifying import NO_NAME, Identifying, Known
+from mailkeep.accounts.imported import UnusableHash
+from mailkeep.accounts.keying import KEY_OCTETS, Keying, ScramBase
+from mailkeep.accounts.main_password import Compared, MainPasswords
 from mailkeep.accounts.memory import PasswordMemory
 from mailkeep.accounts.passwords import HashUnusable, Passwords
-from mailkeep.accounts.seam import Account, AccountState, CheckUnavailable, LoginRefused, Refusal
-from mailkeep.database import DatabaseUnavailable
-from mailkeep.values import (
-    Address,
-    InvalidAddress,
-    NotPrepared,
-    Secret,
-    prepare_password,
+from mailkeep.accounts.questions import PasswordQuestion, read_address, show_name
+from mailkeep.accounts.seam import (
+    Admission,
+    CheckUnavailable,
+    Claim,
+    Device,
+    Identified,
+    LoginRefused,
+    MainPasswordPolicy,
+    ScramCredentials,
+    ScramKey,
+    TokenCheck,
+    TokenCheckUnavailable,
 )
+from mailkeep.accounts.uses import LastUses, Use
+from mailkeep.database import DatabaseUnavailable
+from mailkeep.values import IpAddress, Secret
 
-_NO_NAME = Address("", "")
-"""Looked up for a name that can be none; `Address.parse` makes no such address."""
+FRESH_S = 0.02
+"""For so long what was read is as good as read now: whoever changes an account within the time of a
+round trip cannot say that it was before the login. It saves most logins half of their reading."""
 
-_NO_PASSWORD = Secret(b"")
-"""Compared for a password that can be none; `prepare_password` returns no such password."""
+_CANNOT_TELL = (
+    DatabaseUnavailable, HashUnusable, QueueFull, TokenCheckUnavailable, UnusableHash,
+)  # fmt: skip
 
-_CANNOT_TELL = (DatabaseUnavailable, HashUnusable, QueueFull)
+
+@dataclass(frozen=True, slots=True)
+class CheckSettings:
+    """What an operator has set."""
+
+    default_domain: str
+    """What a name without a domain belongs to."""
+    remembered_s: float
+    """Seconds for which a right main password costs no second hash; 0 for none."""
+    main_password: MainPasswordPolicy = MainPasswordPolicy.ALLOW
+    """For accounts that have no policy of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Where the time comes from."""
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """An aware time."""
+    monotonic_s: Callable[[], float] = time.monotonic
 
 
 class PasswordChecker:
-    """Checks passwords for the logins of one event loop; see `PasswordCheck`."""
+    """Answers for the logins of one event loop; see `LoginCheck`.
+
+    Args:
+        credentials: where they are read.
+        passwords: how main passwords are hashed.
+        pool: where that happens.
+        keying: of the site.
+        uses: where last uses go.
+        settings: the operator's.
+        tokens: None when no token is good.
+        clocks: for tests.
+    """
 
     def __init__(
         self,
         credentials: Credentials,
         passwords: Passwords,
         pool: HashingPool,
+        keying: Keying,
+        uses: LastUses,
         *,
-        default_domain: str,
-        remembered_s: float,
-        monotonic_s: Callable[[], float] = time.monotonic,
+        settings: CheckSettings,
+        tokens: TokenCheck | None = None,
+        clocks: Clocks = Clocks(),
     ) -> None:
-        """Begin with nothing remembered.
-
-        Args:
-            credentials: where they are read.
-            passwords: how they are hashed.
-            pool: where that happens.
-            default_domain: what a name without a domain belongs to.
-            remembered_s: seconds for which a right password costs no second hash; 0 for none.
-            monotonic_s: a clock that only goes forward.
-        """
         self._credentials = credentials
-        self._passwords = passwords
-        self._pool = pool
-        self._default_domain = default_domain
-        self._memory = PasswordMemory(monotonic_s, lifetime_s=remembered_s)
+        self._keying = keying
+        self._uses = uses
+        self._settings = settings
+        self._now = clocks.now
+        self._monotonic_s = clocks.monotonic_s
+        memory = PasswordMemory(clocks.monotonic_s, lifetime_s=settings.remembered_s)
+        self._main = MainPasswords(credentials, passwords, pool, memory)
+        self._counts = CountsInUse(
+            credentials, default=keying.scram_iterations, monotonic_s=clocks.monotonic_s
+        )
+        self._identifying = Identifying(
+            credentials,
+            keying,
+            default_domain=settings.default_domain,
+            tokens=tokens,
+            monotonic_s=clocks.monotonic_s,
+        )
 
-    async def check(self, name_untrusted: bytes, password_untrusted: Secret) -> Account:
-        """Return the account that these credentials let in; see `PasswordCheck`."""
+    async def scram_keys(self, name_untrusted: bytes) -> ScramCredentials:
+        """Return what a client is to prove itself against; see `LoginCheck`."""
+        address = read_address(name_untrusted, self._settings.default_domain)
         try:
-            return await self._check(name_untrusted, password_untrusted)
+            credential = await self._credentials.find(address or NO_NAME)
+            await self._counts.refresh()
+        except DatabaseUnavailable as cause:
+            raise CheckUnavailable(str(cause)) from cause
+        made_up = self._made_up_base(show_name(name_untrusted) if address is None else str(address))
+        base = credential.base or made_up
+        return ScramCredentials(
+            base.salt, base.iterations, credential.scram_keys or (_key_that_nobody_knows(),)
+        )
+
+    async def identify(self, claim: Claim) -> Identified:
+        """Find out who is named; see `LoginCheck`."""
+        try:
+            return await self._identifying.identify(claim)
         except _CANNOT_TELL as cause:
             raise CheckUnavailable(str(cause)) from cause
 
-    async def _check(self, name_untrusted: bytes, password_untrusted: Secret) -> Account:
-        address = _address(name_untrusted, self._default_domain)
-        password = _prepared(password_untrusted)
-        usable = password or _NO_PASSWORD
-        before = await self._credentials.find(address or _NO_NAME)
-        remembered = self._memory.recalls(before, usable)
-        if remembered and before.account.state is AccountState.ENABLED:
-            return before.account
-        verified = await self._pool.run(self._passwords.verify, before.password_hash, usable)
-        now = await self._credentials.find(address or _NO_NAME)
-        right = verified and password is not None and _is_same_password(before, now)
-        refusal = decide_login(address, now.account, right=right)
+    async def verify(self, identified: Identified, source: IpAddress) -> Admission:
+        """Return what the claim lets in; see `LoginCheck`."""
+        known = identified.known
+        if not isinstance(known, Known):
+            raise TypeError("verify takes what identify returned")
+        try:
+            if isinstance(known.question, PasswordQuestion):
+                return await self._verify_password(known, known.question, source)
+            now = await self._read_again(known)
+        except _CANNOT_TELL as cause:
+            raise CheckUnavailable(str(cause)) from cause
+        return self._admit(known.question.evidence(now), now, source)
+
+    async def note_use(self, admission: Admission, source: IpAddress, client: str) -> None:
+        """Remember that a login succeeded; see `LoginCheck`."""
+        device = None if admission.device is None else admission.device.id
+        self._uses.note((admission.account.id, device), Use(self._now(), str(source), client))
+
+    async def is_still_good(self, admission: Admission) -> bool:
+        """Tell whether an open session may go on; see `LoginCheck`."""
+        try:
+            credential = await self._credentials.find(admission.account.address)
+        except DatabaseUnavailable:
+            return True
+        return may_go_on(admission, credential, self._now(), self._settings.main_password)
+
+    async def close(self) -> None:
+        """Write what is left to be written; the database is still open."""
+        await self._uses.close()
+
+    async def _verify_password(
+        self, known: Known, question: PasswordQuestion, source: IpAddress
+    ) -> Admission:
+        compared = await self._compare(known, question.password, source)
+        if compared.has_cost_a_hash:
+            now = await self._identifying.read(question)
+        else:
+            now = await self._read_again(known)
+        evidence = question.evidence(now)
+        if compared.is_right and _is_same_password(known.credential, now):
+            evidence = _by_main_password(evidence)
+        try:
+            admission = self._admit(evidence, now, source)
+        except LoginRefused:
+            if not compared.has_cost_a_hash:
+                await self._main.pay(question.password)
+            raise
+        if admission.by_main_password and compared.is_news and question.password is not None:
+            await self._main.keep(now, question.password)
+        return admission
+
+    async def _read_again(self, known: Known) -> Credential:
+        """Return what the account logs in with now."""
+        if self._monotonic_s() - known.read_at_s < FRESH_S:
+            return known.credential
+        return await self._identifying.read(known.question)
+
+    async def _compare(self, known: Known, password: Secret | None, source: IpAddress) -> Compared:
+        """Find out whether it is the main password; pay at once for what will be refused anyway."""
+        evidence = known.evidence
+        if not isinstance(evidence.proof, Device):
+            if not self._main.recalls(known.credential, password):
+                return await self._main.compare(known.credential, password)
+            evidence = _by_main_password(evidence)
+        is_refused = decide_login(evidence, self._circumstances(source)) is not None
+        if is_refused:
+            await self._main.pay(password)
+        return Compared(evidence.proof is Proven.MAIN_PASSWORD, has_cost_a_hash=is_refused)
+
+    def _admit(self, evidence: Evidence, credential: Credential, source: IpAddress) -> Admission:
+        refusal = decide_login(evidence, self._circumstances(source))
         if refusal is not None:
             raise LoginRefused(refusal)
-        self._memory.remember(await self._renewed(now, usable), usable)
-        return now.account
+        device = evidence.proof if isinstance(evidence.proof, Device) else None
+        by_main_password = evidence.proof is Proven.MAIN_PASSWORD
+        return Admission(evidence.account, device, by_main_password, credential.version)
 
-    async def _renewed(self, credential: Credential, password: Secret) -> Credential:
-        """Return the credential under a hash with today's settings.
+    def _circumstances(self, source: IpAddress) -> Circumstances:
+        return Circumstances(source, self._now(), self._settings.main_password)
 
-        When that cannot be done it is the old one: it is good, and the next login tries again.
-        """
-        if not self._passwords.needs_rehash(credential.password_hash):
-            return credential
-        try:
-            password_hash = await self._pool.run(self._passwords.hash, password)
-            await self._credentials.renew_hash(credential, password_hash)
-        except _CANNOT_TELL:
-            return credential
-        return replace(credential, password_hash=password_hash)
+    def _made_up_base(self, name: str) -> ScramBase:
+        salt = self._keying.salt_for(name)
+        return ScramBase(salt, self._counts.choose(self._keying.share_of(name)))
 
 
-def decide_login(address: Address | None, account: Account, *, right: bool) -> Refusal | None:
-    """Return why a login is refused, `None` when it is not.
+def may_go_on(
+    admission: Admission, credential: Credential, now: datetime, policy: MainPasswordPolicy
+) -> bool:
+    """Tell whether a session that was let in would be let in again.
 
     Args:
-        address: `None` when the name can be none.
-        account: the one that the address names, or nobody's.
-        right: whether the password was found to be this account's.
+        admission: what let it in.
+        credential: what the address of its account logs in with now.
+        now: an aware time.
+        policy: the site's.
     """
-    if address is None:
-        return Refusal.UNUSABLE_NAME
-    if account.id == NOBODY:
-        return Refusal.UNKNOWN_ACCOUNT
-    if account.state is not AccountState.ENABLED:
-        return Refusal.DISABLED
-    return None if right else Refusal.WRONG_PASSWORD
+    account = credential.account
+    if account.id != admission.account.id or judge_account(account, now) is not None:
+        return False
+    if admission.by_main_password:
+        is_same = credential.version == admission.version
+        return is_same and judge_main_password(account, policy) is None
+    return admission.device is None or _device_may_go_on(admission.device, credential, now)
+
+
+def _device_may_go_on(before: Device, credential: Credential, now: datetime) -> bool:
+    for one in credential.devices:
+        if one.device.id == before.id:
+            return one.device.may is before.may and judge_device(one.device, None, now) is None
+    return False
+
+
+def _by_main_password(evidence: Evidence) -> Evidence:
+    """Return the evidence with the main password proved, unless a device's was."""
+    if isinstance(evidence.proof, Device):
+        return evidence
+    return replace(evidence, proof=Proven.MAIN_PASSWORD)
 
 
 def _is_same_password(before: Credential, now: Credential) -> bool:
     return (before.account.id, before.version) == (now.account.id, now.version)
 
 
-def _address(name_untrusted: bytes, default_domain: str) -> Address | None:
-    try:
-        return Address.parse(name_untrusted.decode(), default_domain=default_domain)
-    except (UnicodeDecodeError, InvalidAddress):
-        return None
-
-
-def _prepared(password_untrusted: Secret) -> Secret | None:
-    try:
-        return prepare_password(password_untrusted)
-    except NotPrepared:
-        return None
+def _key_that_nobody_knows() -> ScramKey:
+    stored_key, server_key = (Secret(secrets.token_bytes(KEY_OCTETS)) for _ in range(2))
+    return ScramKey(stored_key, server_key, None)

@@ -1,27 +1,65 @@
-"""What a login needs to know of an account, read anew at each login, off the loop."""
+"""What a login needs to know of an account, read anew at each login, off the loop.
 
+One statement answers for an account with its devices, and for a name that nobody has: both are the
+same work.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import CompoundSelect, bindparam, desc, literal, select, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    Select,
+    bindparam,
+    desc,
+    func,
+    literal,
+    literal_column,
+    null,
+    select,
+    union_all,
+    update,
+)
 
-from mailkeep.accounts.seam import Account, AccountState
-from mailkeep.accounts.tables import ACCOUNTS, account_of
+from mailkeep.accounts.deciding import NOBODY
+from mailkeep.accounts.keying import ScramBase, divide_scram_keys
+from mailkeep.accounts.seam import Account, AccountState, Device, ScramKey
+from mailkeep.accounts.tables import ACCOUNTS, DEVICES, account_of, device_of
 from mailkeep.database.engine import Database
-from mailkeep.values import AccountId, Address
+from mailkeep.values import Address, Secret
 
-NOBODY = AccountId(0)
-"""Stands in for an account that is not there; a table's numbers start at 1."""
+
+@dataclass(frozen=True, slots=True)
+class DeviceCredential:
+    """A device and what its password is checked against."""
+
+    device: Device
+    seal: bytes | None = field(repr=False)
+    """Of its password; None when it has a certificate."""
+    keys: tuple[ScramKey, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """An account and what its password is checked against."""
+    """An account and what its passwords are checked against."""
 
     account: Account
     version: int
-    """Rises with each change of the password."""
+    """Of the main password; rises with each change."""
     password_hash: str = field(repr=False)
+    devices: tuple[DeviceCredential, ...] = ()
+    base: ScramBase | None = None
+    """None while no credential has SCRAM keys."""
+    main_key: ScramKey | None = field(default=None, repr=False)
+    """The main password's SCRAM key, if it has one."""
+
+    @property
+    def scram_keys(self) -> tuple[ScramKey, ...]:
+        """All SCRAM keys: the main password's and the devices'."""
+        own = () if self.main_key is None else (self.main_key,)
+        return own + tuple(key for device in self.devices for key in device.keys)
 
 
 class Credentials:
@@ -34,24 +72,39 @@ class Credentials:
             database: with the accounts.
             nobodys_hash: what the password of an account that is not there is checked against.
         """
+        self.nobodys_hash = nobodys_hash
         self._database = database
-        self._query = _with_nobody(nobodys_hash)
+        self._by_address = _with_nobody(nobodys_hash, ACCOUNTS.c.address == bindparam("wanted"))
+        owner = select(DEVICES.c.account_id).where(DEVICES.c.certificate == bindparam("wanted"))
+        self._by_certificate = _with_nobody(nobodys_hash, ACCOUNTS.c.id == owner.scalar_subquery())
 
     async def find(self, address: Address) -> Credential:
         """Return what `address` logs in with, enabled or not, and nobody's without an account.
 
         The database answers with a row either way, so that both are the same work.
         """
-        return await self._database.run(self._find, str(address))
+        return await self._database.run(self._find, self._by_address, str(address))
+
+    async def find_by_certificate(self, sha256: str) -> Credential:
+        """Return the account that has a device of this certificate, and nobody's without one.
+
+        Args:
+            sha256: of the certificate, in hexadecimal with small letters.
+        """
+        return await self._database.run(self._find, self._by_certificate, sha256)
 
     async def renew_hash(self, credential: Credential, password_hash: str) -> None:
         """Keep the same password under another hash, unless either was changed meanwhile."""
         await self._database.run(self._renew_hash, credential, password_hash)
 
-    def _find(self, address: str) -> Credential:
+    async def counts_in_use(self) -> Sequence[tuple[int, int]]:
+        """Return the SCRAM iteration counts of all accounts, and how many have each."""
+        return await self._database.run(self._counts_in_use)
+
+    def _find(self, query: Select[Any], wanted: str) -> Credential:
         with self._database.reading() as connection:
-            row = connection.execute(self._query, {"wanted": address}).mappings().one()
-        return Credential(account_of(row), row["password_version"], row["password_hash"])
+            rows = connection.execute(query, {"wanted": wanted}).mappings().all()
+        return _credential_of(rows)
 
     def _renew_hash(self, old: Credential, password_hash: str) -> None:
         renewal = (
@@ -64,19 +117,67 @@ class Credentials:
         with self._database.writing() as connection:
             connection.execute(renewal)
 
+    def _counts_in_use(self) -> Sequence[tuple[int, int]]:
+        count = ACCOUNTS.c.scram_iterations
+        query = select(count, func.count()).where(count.is_not(None)).group_by(count)
+        with self._database.reading() as connection:
+            return [(row[0], row[1]) for row in connection.execute(query.order_by(count))]
 
-def _with_nobody(nobodys_hash: str) -> CompoundSelect[tuple[object, ...]]:
-    """Return the query for one account, with nobody's row where there is none."""
-    never = datetime.fromtimestamp(0, UTC)
-    nobody = {
-        "id": NOBODY,
-        "address": "@",
-        "state": AccountState.DISABLED.value,
-        "created": never,
-        "password_hash": nobodys_hash,
-        "password_version": 0,
-        "password_changed": never,
-    }
-    named = select(ACCOUNTS).where(ACCOUNTS.c.address == bindparam("wanted"))
-    row = select(*(literal(nobody[column.name], column.type) for column in ACCOUNTS.c))
-    return union_all(named, row).order_by(desc("id")).limit(1)
+
+_READ = tuple(column for column in ACCOUNTS.c if column.name not in {"counted_from", "confirmed"})
+"""What a login needs of an account; each time of day costs as much as the rest of the row."""
+
+_DEVICE = "device_"
+"""Stands before the names of a device's columns in a row that has both."""
+
+_NOBODY: Mapping[str, ColumnElement[Any]] = {
+    "id": literal_column(str(NOBODY)),
+    "address": literal_column("'@'"),
+    "state": literal_column(f"'{AccountState.DISABLED.value}'"),
+    "created": literal_column("'1970-01-01 00:00:00.000000'"),
+    "password_version": literal_column("0"),
+    "password_changed": literal_column("'1970-01-01 00:00:00.000000'"),
+}
+"""Written out, because each parameter would be bound anew at each login; the rest is null."""
+
+
+def _with_nobody(nobodys_hash: str, condition: ColumnElement[bool]) -> Select[Any]:
+    """Return the query for one account with its devices, and for nobody where there is none."""
+    nobody = {**_NOBODY, "password_hash": literal(nobodys_hash)}
+    named = select(*_READ).where(condition)
+    row = select(*(nobody.get(column.name, null()).label(column.name) for column in _READ))
+    one = union_all(named, row).order_by(desc("id")).limit(1).subquery()
+    devices = (column.label(_DEVICE + column.name) for column in DEVICES.c)
+    joined = one.outerjoin(DEVICES, DEVICES.c.account_id == one.c.id)
+    return select(*one.c, *devices).select_from(joined).order_by(DEVICES.c.id)
+
+
+def _credential_of(rows: Sequence[RowMapping]) -> Credential:
+    first = rows[0]
+    devices = (
+        {name.removeprefix(_DEVICE): value for name, value in row.items() if _DEVICE in name}
+        for row in rows
+        if row[_DEVICE + "id"] is not None
+    )
+    salt = first["scram_salt"]
+    return Credential(
+        account=account_of(first),
+        version=first["password_version"],
+        password_hash=first["password_hash"],
+        devices=tuple(_device_credential(row) for row in devices),
+        base=None if salt is None else ScramBase(salt, first["scram_iterations"]),
+        main_key=_main_key(first),
+    )
+
+
+def _device_credential(row: Mapping[str, Any]) -> DeviceCredential:
+    device = device_of(row)
+    kept = divide_scram_keys(row["scram_keys"] or b"")
+    keys = tuple(ScramKey(stored_key, server_key, device.id) for stored_key, server_key in kept)
+    return DeviceCredential(device, row["password_hash"], keys)
+
+
+def _main_key(row: RowMapping) -> ScramKey | None:
+    if row["scram_stored_key"] is None:
+        return None
+    return ScramKey(Secret(row["scram_stored_key"]), Secret(row["scram_server_key"]), None)

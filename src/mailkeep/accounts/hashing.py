@@ -37,8 +37,19 @@ class HashingPool:
 
     def __init__(self, *, threads: int, waiting_limit: int) -> None:
         self._limit = threads + waiting_limit
+        self._at_a_time = threads
         self._inside = 0
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="hashing")
+
+    @property
+    def running(self) -> int:
+        """How many hashes are computed now."""
+        return min(self._inside, self._at_a_time)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for one of them."""
+        return self._inside - self.running
 
     async def run(
         self, work: Callable[Params, Result], *args: Params.args, **kwargs: Params.kwargs
