@@ -4,6 +4,7 @@ Exit 0 only when the message is safe; whatever may pass or can be mended is 75 a
 because Postfix returns mail to its sender on 73 and 74 as well (Postfix: global/sys_exits.c).
 """
 
+import hashlib
 import os
 import resource
 import subprocess
@@ -15,6 +16,9 @@ from tests.cli.conftest import Run
 from tests.harness.programs import run
 from tests.harness.site import MAILKEEP, python_path
 
+from mailkeep.maildrop.maildir.digests import DigestIndex
+from mailkeep.maildrop.maildir.names import is_internationalised
+from mailkeep.maildrop.maildir.stamps import stamp_of
 from mailkeep.site import read_site
 
 MESSAGE = b"Subject: hello\n\n.\nA line.\n"
@@ -23,7 +27,8 @@ MESSAGE = b"Subject: hello\n\n.\nA line.\n"
 @pytest.fixture
 def alice(mailkeep: Run, site: Path) -> Path:
     """A site with one account; the folder of her mail."""
-    mailkeep("--site", site, "account", "add", "alice", "--password-stdin", stdin=b"x")
+    password = b"correct horse battery staple"
+    mailkeep("--site", site, "account", "add", "alice", "--password-stdin", stdin=password)
     return site / "mail" / "mail.example.com" / "alice"
 
 
@@ -52,6 +57,35 @@ def test_a_message_from_a_pipe_is_stored_as_it_is(site: Path, alice: Path, addre
 def test_the_site_can_be_written_with_an_equals_sign(site: Path, alice: Path) -> None:
     """Both forms of an option mean the same before `deliver` too."""
     assert deliver(f"--site={site}", "deliver", "alice", stdin=MESSAGE)[0] == 0
+    assert stored(alice) == [MESSAGE]
+
+
+def test_a_message_that_came_with_smtputf8_is_marked(site: Path, alice: Path) -> None:
+    """RFC 6856 section 5: which messages are internationalised is known at delivery only."""
+    assert deliver("--site", site, "deliver", "--smtputf8", "alice", stdin=MESSAGE)[0] == 0
+    assert deliver("--site", site, "deliver", "alice", stdin=MESSAGE)[0] == 0
+    marks = [is_internationalised(os.fsencode(path.name)) for path in (alice / "new").iterdir()]
+    assert sorted(marks) == [False, True]
+
+
+def test_a_delivered_message_has_its_digest_in_the_index(site: Path, alice: Path) -> None:
+    """It was worked out while the message was written, so no session does it again."""
+    assert deliver("--site", site, "deliver", "alice", stdin=MESSAGE)[0] == 0
+    (path,) = (alice / "new").iterdir()
+    (index_path,) = (site / "index").iterdir()
+    base = os.fsencode(path.name)
+    with DigestIndex(index_path) as index:
+        digest = index.look_up([base])[base]
+    assert digest.stamp == stamp_of(path.stat())
+    assert digest.sha256 == hashlib.sha256(MESSAGE.replace(b"\n", b"\r\n")).digest()
+    assert index_path.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_index_that_takes_no_more_keeps_no_mail_away(site: Path, alice: Path) -> None:
+    """It is only a memory."""
+    (site / "index").rmdir()
+    (site / "index").touch()
+    assert deliver("--site", site, "deliver", "alice", stdin=MESSAGE) == (0, b"", b"")
     assert stored(alice) == [MESSAGE]
 
 
@@ -150,7 +184,7 @@ def test_an_internal_error_is_75_without_a_trace(
 ) -> None:
     """Even our own mistakes must not return mail to its sender."""
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("secret detail")
 
     monkeypatch.setattr("mailkeep.cli.deliver.deliver_message", fail)

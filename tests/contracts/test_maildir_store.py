@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailkeep.maildrop.maildir import deliver
+from mailkeep.maildrop.maildir import Written, deliver
+from mailkeep.maildrop.maildir.digests import Digest, remember_delivered
 from mailkeep.maildrop.maildir.names import base_of, uidl_of
 from mailkeep.testing.maildir_site import ACCOUNT, ALICE, MaildirSite, maildir_site
 from mailkeep.testing.store_contract import Mailbox, StoreContract, whole, wire_form
@@ -25,10 +26,13 @@ class MaildirNeighbour:
         self.site = site
         self._times = count(1_700_000_000)
 
-    def put(self, stored: bytes) -> Uidl:
-        base = b"%d.P1Q1.host" % next(self._times)
+    def put(self, stored: bytes, fields: bytes = b"") -> Uidl:
+        base = b"%d.P1Q1.host%b" % (next(self._times), fields)
         self.site.put(base, stored, folder="new")
         return uidl_of(base)
+
+    def put_internationalised(self, stored: bytes) -> Uidl:
+        return self.put(stored, b",U=1")
 
     def remove(self, uidl: Uidl) -> None:
         for path in self._files():
@@ -45,8 +49,8 @@ class MaildirNeighbour:
 class FlaggingNeighbour(MaildirNeighbour):
     """Beside an IMAP server: every message has been moved to cur and has flags."""
 
-    def put(self, stored: bytes) -> Uidl:
-        uidl = super().put(stored)
+    def put(self, stored: bytes, fields: bytes = b"") -> Uidl:
+        uidl = super().put(stored, fields)
         for path in self.site.maildir.glob("new/*"):
             flags = "S" if len(stored) % 2 else ""
             path.rename(self.site.maildir / "cur" / f"{path.name}:2,{flags}")
@@ -56,11 +60,22 @@ class FlaggingNeighbour(MaildirNeighbour):
 class OwnDelivery(MaildirNeighbour):
     """What our own delivery puts there, with sizes in the name."""
 
-    def put(self, stored: bytes) -> Uidl:
+    def put(self, stored: bytes, fields: bytes = b"") -> Uidl:
         message = self.site.maildir.parent / "message"
         message.write_bytes(stored)
         with message.open("rb") as source:
-            return uidl_of(deliver(self.site.maildir, source, "mail.example.com"))
+            base = deliver(
+                self.site.maildir,
+                source,
+                "mail.example.com",
+                is_internationalised=bool(fields),
+                on_written=self._remember,
+            )
+        return uidl_of(base)
+
+    def _remember(self, base: bytes, written: Written) -> None:
+        digest = Digest(base, written.stamp, bytes.fromhex(written.sha256))
+        remember_delivered(self.site.digests, digest)
 
 
 @contextmanager

@@ -20,6 +20,9 @@ class MemoryNeighbour:
     def put(self, stored: bytes) -> Uidl:
         return self._store.put(ACCOUNT, stored)
 
+    def put_internationalised(self, stored: bytes) -> Uidl:
+        return self._store.put(ACCOUNT, stored, is_internationalised=True)
+
     def remove(self, uidl: Uidl) -> None:
         self._store.remove(ACCOUNT, uidl)
 

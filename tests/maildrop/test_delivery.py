@@ -58,7 +58,7 @@ def test_names_are_unique_and_sort_as_they_came(tmp_path: Path) -> None:
 def test_a_name_is_no_longer_than_a_unique_id() -> None:
     """RFC 1939 section 7: 70 octets; the host's name gives way, what makes it unique does not."""
     unique = UniqueName(1_700_000_000_123_456_789, 4194304, b"\0\1\2\3", b"h" * 64)
-    base = unique.base(sizes=b",S=123456789,W=123456789")
+    base = unique.base(fields=b",S=123456789,W=123456789")
     assert base == b"1700000000.M123456P4194304R00010203.hhhhhhhhhh,S=123456789,W=123456789"
     assert len(base) == 70
 
@@ -69,7 +69,7 @@ def test_a_name_is_no_longer_than_a_unique_id() -> None:
 )
 def test_a_strange_hostname_cannot_break_the_name(hostname: str, host: bytes) -> None:
     """maildir(5): / is \\057 and : is \\072 in a name; nor may a host's name look like a size."""
-    base = UniqueName.make(hostname).base(sizes=b",S=1,W=2")
+    base = UniqueName.make(hostname).base(fields=b",S=1,W=2")
     assert base.endswith(b"." + host + b",S=1,W=2")
     assert announced_octets(base) == 2
 

@@ -11,6 +11,7 @@ from mailkeep.maildrop.maildir.names import (
     UidlsOfNames,
     announced_octets,
     base_of,
+    is_internationalised,
     time_of,
     uidl_of,
 )
@@ -51,6 +52,31 @@ def test_the_base_name_ends_at_the_colon(filename: bytes, base: bytes) -> None:
 def test_the_size_in_the_name_is_read_or_left(base: bytes, octets: int | None) -> None:
     """Maildir++: `,W=` is the size with CRLF; what is no number that fits is counted instead."""
     assert announced_octets(base) == octets
+
+
+@pytest.mark.parametrize(
+    ("base", "is_marked"),
+    [
+        (b"1.a.host,S=10,W=12,U=1", True),
+        (b"1.a.host,U=1,S=10", True),
+        (b"1.a.host,U=1", True),
+        (b"1.a.host,S=10,W=12", False),
+        (b"1.a.host,U=0", False),
+        (b"1.a.host,U=10", False),
+        (b"1.a.host,U=", False),
+        (b"1.a.host,SU=1", False),
+        (b"U=1", False),
+    ],
+)
+def test_the_mark_of_an_internationalised_message_is_a_field(base: bytes, is_marked: bool) -> None:
+    """RFC 6856 section 5 is about what came with SMTPUTF8; only our name says which that is."""
+    assert is_internationalised(base) is is_marked
+
+
+def test_the_mark_hides_no_size() -> None:
+    """Fields stand side by side, in any order."""
+    assert announced_octets(b"1.a.host,S=10,W=12,U=1") == 12
+    assert announced_octets(b"1.a.host,U=1,W=12") == 12
 
 
 def test_names_sort_by_time_whatever_its_length() -> None:

@@ -8,7 +8,7 @@ import pytest
 from mailkeep.maildrop import Body, Maildrop, MessageUnreadable
 from mailkeep.maildrop.maildir.reading import PIECE_OCTETS
 from mailkeep.testing.maildir_site import MaildirSite
-from mailkeep.testing.store_contract import whole, wire_form
+from mailkeep.testing.store_contract import digest, whole, wire_form
 from mailkeep.values import Index
 
 LONG = b"Subject: x\n\n" + b"0123456789abcde\n" * (PIECE_OCTETS // 4)
@@ -151,12 +151,37 @@ async def test_a_read_error_is_told(site: MaildirSite, monkeypatch: pytest.Monke
 
 
 async def test_top_reads_no_further_than_it_sends(site: MaildirSite, reads: list[int]) -> None:
-    """RFC 1939 section 7: TOP of a big message costs what TOP sends."""
+    """RFC 1939 section 7: TOP of a big message whose digest is known costs what TOP sends."""
     site.put("1.a,W=1", LONG)
     maildrop = await site.open()
+    assert await digest(maildrop, 0, body_lines=1)
+    assert len(reads) > 2
     reads.clear()
     assert await whole(maildrop, 0, body_lines=1) == wire_form(LONG[:28])
     assert reads == [PIECE_OCTETS]
+    await maildrop.close()
+
+
+async def test_top_is_not_refused_for_what_it_does_not_send(
+    site: MaildirSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bad sector behind the top leaves the digest unknown, and the top is sent."""
+    site.put("1.a,W=1", LONG)
+    maildrop = await site.open()
+    real = os.read
+    left = [1]
+
+    def read(descriptor: int, octets: int) -> bytes:
+        if octets == PIECE_OCTETS and not left.pop():
+            raise OSError(errno.EIO, "bad sector")
+        left.append(0)
+        return real(descriptor, octets)
+
+    monkeypatch.setattr(os, "read", read)
+    body = await maildrop.read(Index(0), body_lines=1)
+    assert await all_pieces(body) == [wire_form(LONG[:28])]
+    assert body.sha256 is None
+    assert site.open_files() == []
     await maildrop.close()
 
 

@@ -181,7 +181,7 @@ def test_an_index_being_written_is_not_thrown_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is wrong with the moment is not wrong with the file."""
-    monkeypatch.setattr("mailkeep.maildrop.maildir.sizes._WAIT_S", 0)
+    monkeypatch.setattr("mailkeep.maildrop.maildir.index_file.WAIT_S", 0)
     path = tmp_path / "1.sizes"
     with SizeIndex(path) as index:
         index.remember([Size(b"a", b"stamp", 1)])

@@ -1,5 +1,6 @@
 """The wire form: what is announced is what is sent (RFC 1939 sections 3 and 11)."""
 
+import hashlib
 import re
 from itertools import product
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailkeep.message import WireCounter, WireForm
+from mailkeep.message import WireCounter, WireDigest, WireForm
 
 HAZARDS = {
     "nothing": (b"", b""),
@@ -95,3 +96,13 @@ def test_finish_may_be_asked_again() -> None:
     form = WireForm()
     form.feed(b"a")
     assert form.finish() == form.finish() == b"\r\n"
+
+
+@given(messages, st.lists(st.integers(0, 300)))
+def test_length_and_digest_are_those_of_the_wire_form(stored: bytes, places: list[int]) -> None:
+    """What is told of a message is told of what is sent, wherever the chunks are cut."""
+    digest = WireDigest()
+    for chunk in cut(stored, places):
+        digest.feed(chunk)
+    wire = naive(stored)
+    assert digest.finish() == (len(wire), hashlib.sha256(wire).hexdigest())

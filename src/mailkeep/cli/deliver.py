@@ -6,15 +6,19 @@ any of them is imported. The exit code is what an MTA acts on: Postfix sends mai
 on every code of sysexits(3) but 71 and 75, EX_CANTCREAT (73) and EX_IOERR (74) included (its
 `global/sys_exits.c`), so whatever may pass by itself or can be mended here is a 75.
 
+With `--smtputf8` the messages are marked as internationalised: an MTA says so of what came with
+SMTPUTF8 (RFC 6531), and POP3 clients that do not understand such mail can then be told (RFC 6856).
+
 Known limit: of several files those before a failed one stay delivered; it says how many.
 """
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
@@ -22,13 +26,14 @@ from mailkeep.accounts.lookup import find_account
 from mailkeep.cli.site_option import maildrop_of
 from mailkeep.cli.talk import error, say
 from mailkeep.database import DatabaseUnavailable
-from mailkeep.maildrop.maildir import deliver
+from mailkeep.maildrop.maildir import Written, deliver
+from mailkeep.maildrop.maildir.digests import Digest, digests_path, remember_delivered
 from mailkeep.site import SiteError, find_site, read_site
 from mailkeep.values import InvalidAddress
 
 if TYPE_CHECKING:
     from mailkeep.site import Site
-    from mailkeep.values import Address
+    from mailkeep.values import AccountId, Address
 
 
 class SysExit(IntEnum):
@@ -79,10 +84,17 @@ def run_delivery(said: Path | None, arguments: Sequence[str]) -> int:
     try:
         parsed = _parse(arguments)
         site = _open_site(said)
-        address = _find_account(site, parsed.address)
+        account, address = _find_account(site, parsed.address)
+        put = partial(
+            deliver_message,
+            site,
+            address,
+            account=account,
+            is_internationalised=parsed.smtputf8,
+        )
         with ExitStack() as stack:
             sources = [stack.enter_context(_open_source(path)) for path in parsed.files]
-            _deliver_all(site, address, sources or [_standard_input()])
+            _deliver_all(put, sources or [_standard_input()])
     except _Ended as end:
         if end.code is not SysExit.OK:
             error(str(end), hint=end.hint)
@@ -103,13 +115,16 @@ class _Parser(argparse.ArgumentParser):
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = _Parser(
         prog="mailkeep deliver",
-        usage="mailkeep [--site DIR] deliver ADDRESS [FILE ...]",
+        usage="mailkeep [--site DIR] deliver [--smtputf8] ADDRESS [FILE ...]",
         description=only_listed.__doc__,
         epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("address", metavar="ADDRESS", help="alice, or alice@example.com")
+    parser.add_argument(
+        "--smtputf8", action="store_true", help="the messages came with SMTPUTF8 (RFC 6531)"
+    )
     parser.add_argument("files", metavar="FILE", nargs="*", type=Path, help="one message each")
     return parser.parse_args(arguments)
 
@@ -123,7 +138,7 @@ def _open_site(said: Path | None) -> "Site":
         raise _Ended(SysExit.TEMPFAIL, f"cannot look for the site: {failure.strerror}") from failure
 
 
-def _find_account(site: "Site", text_untrusted: str) -> "Address":
+def _find_account(site: "Site", text_untrusted: str) -> "tuple[AccountId, Address]":
     try:
         address = site.address(text_untrusted)
     except InvalidAddress as refusal:
@@ -135,7 +150,7 @@ def _find_account(site: "Site", text_untrusted: str) -> "Address":
         raise _Ended(SysExit.TEMPFAIL, str(failure), failure.hint) from failure
     if account is None:
         raise _Ended(SysExit.NOUSER, f"there is no account {address}")
-    return address
+    return account, address
 
 
 def _open_source(path: Path) -> BinaryIO:
@@ -151,21 +166,48 @@ def _standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def _deliver_all(site: "Site", address: "Address", sources: Sequence[BinaryIO]) -> None:
+def _deliver_all(put: Callable[[BinaryIO], None], sources: Sequence[BinaryIO]) -> None:
     if sources[0].isatty():
         say("type the message and end it with Ctrl-D")
     for done, source in enumerate(sources):
         try:
-            deliver_message(site, address, source)
+            put(source)
         except OSError as failure:
             before = f"; {done} of {len(sources)} were delivered before" if done else ""
             raise _Ended(SysExit.TEMPFAIL, f"not delivered: {failure}{before}") from failure
 
 
-def deliver_message(site: "Site", address: "Address", source: BinaryIO) -> None:
+def deliver_message(
+    site: "Site",
+    address: "Address",
+    source: BinaryIO,
+    *,
+    account: "AccountId | None" = None,
+    is_internationalised: bool = False,
+) -> None:
     """Put one message into the maildrop of an address; it is safe on disk on return.
+
+    Args:
+        site: whose maildrop.
+        address: whose, too.
+        source: the message.
+        account: that has the address. Where it is not said, the message's digest is not remembered
+            and is worked out when the message is read.
+        is_internationalised: whether it came with SMTPUTF8.
 
     Raises:
         OSError: it could not be stored, and is not there.
     """
-    deliver(maildrop_of(site, address), source, site.settings.hostname)
+
+    def remember(base: bytes, written: Written) -> None:
+        if account is not None:
+            digest = Digest(base, written.stamp, bytes.fromhex(written.sha256))
+            remember_delivered(digests_path(site.index, account), digest)
+
+    deliver(
+        maildrop_of(site, address),
+        source,
+        site.settings.hostname,
+        is_internationalised=is_internationalised,
+        on_written=remember,
+    )

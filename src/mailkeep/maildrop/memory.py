@@ -4,8 +4,10 @@ It keeps every promise of the seam but durability. Everything happens on the eve
 waits, so it must not hold more than fits.
 """
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Collection
+from dataclasses import dataclass
 from itertools import count
 
 from mailkeep.maildrop.listing import Listing
@@ -17,18 +19,29 @@ PIECE_OCTETS = 1 << 16
 """So that a message of some hundred KiB goes out in several pieces, as from a disk."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A message as it was delivered."""
+
+    wire: bytes
+    sha256: str
+    internationalised: bool
+
+
 class MemoryStore:
     """The mail of any number of accounts; other programs' hands are `put` and `remove`."""
 
     def __init__(self) -> None:
-        self._stored: defaultdict[AccountId, dict[Uidl, bytes]] = defaultdict(dict)
+        self._stored: defaultdict[AccountId, dict[Uidl, Stored]] = defaultdict(dict)
         self._leased: set[AccountId] = set()
         self._numbers = count(1)
 
-    def put(self, account: AccountId, stored: bytes) -> Uidl:
+    def put(self, account: AccountId, stored: bytes, *, is_internationalised: bool = False) -> Uidl:
         """Deliver a message, whoever has the maildrop open, and return its unique-id."""
         uidl = Uidl(b"m%d" % next(self._numbers))
-        self._stored[account][uidl] = stored
+        wire = wire_form(stored)
+        sha256 = hashlib.sha256(wire).hexdigest()
+        self._stored[account][uidl] = Stored(wire, sha256, is_internationalised)
         return uidl
 
     def remove(self, account: AccountId, uidl: Uidl) -> None:
@@ -61,7 +74,7 @@ class OpenMemory:
     """One open maildrop (see `Maildrop`)."""
 
     def __init__(
-        self, account: AccountId, stored: dict[Uidl, bytes], leased: set[AccountId]
+        self, account: AccountId, stored: dict[Uidl, Stored], leased: set[AccountId]
     ) -> None:
         self._account = account
         self._stored = stored
@@ -69,16 +82,27 @@ class OpenMemory:
         self._closed = False
         self._committed = False
         self.listing = Listing(
-            (uidl, Octets(len(wire_form(message)))) for uidl, message in stored.items()
+            (uidl, Octets(len(message.wire))) for uidl, message in stored.items()
         )
+        self._internationalised = {
+            Index(place)
+            for place, message in enumerate(stored.values())
+            if message.internationalised
+        }
 
     async def read(self, index: Index, *, body_lines: int | None = None) -> "MemoryBody":
         """Open a message (see `Maildrop.read`)."""
         stored = self._stored.get(self.listing.uidl(index))
         if stored is None:
             raise MessageGone(f"message {index} vanished")
-        wire = wire_form(stored)
-        return MemoryBody(wire if body_lines is None else TopCut(body_lines).feed(wire))
+        wire = stored.wire
+        sent = wire if body_lines is None else TopCut(body_lines).feed(wire)
+        return MemoryBody(sent, stored.sha256)
+
+    def is_internationalised(self, index: Index) -> bool:
+        """Tell what was said at delivery (see `Maildrop.is_internationalised`)."""
+        self.listing.octets(index)  # an index that is none is an IndexError
+        return index in self._internationalised
 
     async def commit(self, deleted: Collection[Uidl]) -> Removal:
         """Remove exactly these messages (see `Maildrop.commit`)."""
@@ -105,9 +129,11 @@ class OpenMemory:
 class MemoryBody:
     """A message on its way out (see `Body`)."""
 
-    def __init__(self, wire: bytes) -> None:
+    def __init__(self, wire: bytes, sha256: str) -> None:
         self._wire = wire
         self._sent = 0
+        self.sha256: str | None = sha256
+        """Of the whole message, whatever of it is sent."""
 
     async def next_piece(self) -> bytes:
         """Return the next octets, `b""` at the end (see `Body.next_piece`)."""

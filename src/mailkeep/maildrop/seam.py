@@ -56,6 +56,15 @@ class Removal:
 class Body(Protocol):
     """One message on its way out, in wire form, piece by piece."""
 
+    @property
+    def sha256(self) -> str | None:
+        """SHA-256 of the whole message in wire form, in hexadecimal digits, whatever TOP cuts off.
+
+        Known when the last piece was returned, at the latest; often before. It is worked out once
+        in a message's life and remembered. `None` before it is known, and where it cannot be found
+        out (a message that changes, or breaks off, while it is read).
+        """
+
     async def next_piece(self) -> bytes:
         """Return the next octets of the wire form (not stuffed), `b""` at the end.
 
@@ -86,6 +95,13 @@ class Maildrop(Protocol):
         Raises:
             MessageGone: it vanished.
             MessageUnreadable: it cannot be opened.
+        """
+
+    def is_internationalised(self, index: Index) -> bool:
+        """Tell whether a message was marked at its delivery as one that came with SMTPUTF8.
+
+        Only such a message may be kept from a client that does not understand it (RFC 6856 section
+        5); octets above 127 alone say nothing, since old mail has them too. Takes no time.
         """
 
     async def commit(self, deleted: Collection[Uidl]) -> Removal:

@@ -8,6 +8,7 @@ the octets come from.
 Sources: RFC 1939 sections 3 (lines end with CRLF) and 11 (octets are counted as sent).
 """
 
+import hashlib
 from enum import Enum
 
 _CRLF = b"\r\n"
@@ -93,3 +94,27 @@ class WireCounter:
     def finish(self) -> int:
         """Return the octets of the wire form, the CRLF that the last line lacked included."""
         return self._octets + len(self._form.finish())
+
+
+class WireDigest:
+    """Length and SHA-256 of the wire form, when neither is known of a message that is at hand."""
+
+    __slots__ = ("_form", "_hash", "_octets")
+
+    def __init__(self) -> None:
+        self._form = WireForm()
+        self._hash = hashlib.sha256()
+        self._octets = 0
+
+    def feed(self, chunk: bytes) -> None:
+        """Take `chunk` in, given what came before it."""
+        self._take(self._form.feed(chunk))
+
+    def finish(self) -> tuple[int, str]:
+        """Return the octets of the wire form and their SHA-256 in hexadecimal digits."""
+        self._take(self._form.finish())
+        return self._octets, self._hash.hexdigest()
+
+    def _take(self, wire: bytes) -> None:
+        self._octets += len(wire)
+        self._hash.update(wire)

@@ -12,6 +12,7 @@ from typing import Any
 
 from mailkeep.maildrop.lease import Leases
 from mailkeep.maildrop.maildir import MaildirPaths
+from mailkeep.maildrop.maildir.digests import digests_path
 from mailkeep.maildrop.maildir.store import MaildirStore, OpenMaildir
 from mailkeep.values import AccountId, Address
 
@@ -60,6 +61,11 @@ class MaildirSite:
     def sizes(self) -> Path:
         """The account's remembered sizes."""
         return self.index / f"{ACCOUNT}.sizes"
+
+    @property
+    def digests(self) -> Path:
+        """The account's remembered digests."""
+        return digests_path(self.index, ACCOUNT)
 
     def put(self, filename: str | bytes, stored: bytes = b"x\n", *, folder: str = "cur") -> Path:
         """Lay a message into the Maildir as another program would."""

@@ -6,6 +6,7 @@ delivers to it and removes from it without the store's doing. pytest and pytest-
 """
 
 import asyncio
+import hashlib
 import re
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -47,6 +48,9 @@ class Neighbour(Protocol):
 
     def put(self, stored: bytes) -> Uidl:
         """Deliver a message, later than all before, and return its unique-id."""
+
+    def put_internationalised(self, stored: bytes) -> Uidl:
+        """Deliver a message that came with SMTPUTF8."""
 
     def remove(self, uidl: Uidl) -> None:
         """Remove a message behind the store's back."""
@@ -97,6 +101,15 @@ async def whole(maildrop: Maildrop, place: int, *, body_lines: int | None = None
     body.close()
     body.close()
     return b"".join(pieces)
+
+
+async def digest(maildrop: Maildrop, place: int, *, body_lines: int | None = None) -> str | None:
+    """Read a message, or its top, to the end, and return what is told of it then."""
+    body = await maildrop.read(Index(place), body_lines=body_lines)
+    while await body.next_piece():
+        pass
+    body.close()
+    return body.sha256
 
 
 async def soon(attempt: Awaitable[T]) -> T:
@@ -153,6 +166,34 @@ class StoreContract:
             assert await whole(maildrop, place, body_lines=10**9) == wire_form(stored)
         await maildrop.close()
 
+    @pytest.mark.parametrize("body_lines", [None, 0, 3, 10**9])
+    async def test_whatever_is_sent_of_a_message_its_digest_is_of_all_of_it(
+        self, mailbox: Mailbox, body_lines: int | None
+    ) -> None:
+        """A record of what left names the message; RETR and TOP, first and later readings agree."""
+        for stored in HAZARDS:
+            mailbox.neighbour.put(stored)
+        expected = [hashlib.sha256(wire_form(stored)).hexdigest() for stored in HAZARDS]
+        for _ in range(2):
+            maildrop = await mailbox.open()
+            for place, sha256 in enumerate(expected):
+                assert await digest(maildrop, place, body_lines=body_lines) == sha256
+                assert await digest(maildrop, place) == sha256
+            await maildrop.close()
+
+    async def test_only_what_came_so_is_internationalised(self, mailbox: Mailbox) -> None:
+        """RFC 6856 section 5, and old 8-bit mail, which is no such message, goes out as it is."""
+        octets = b"Subject: \xc3\xbc\n\n\xff\n"
+        mailbox.neighbour.put(octets)
+        mailbox.neighbour.put_internationalised(octets)
+        maildrop = await mailbox.open()
+        marks = [maildrop.is_internationalised(Index(place)) for place in range(2)]
+        assert marks == [False, True]
+        assert await whole(maildrop, 1) == wire_form(octets)
+        with pytest.raises(IndexError):
+            maildrop.is_internationalised(Index(2))
+        await maildrop.close()
+
     async def test_there_is_no_message_before_the_first(self, mailbox: Mailbox) -> None:
         """A message-number taken for an index must not reach the last message (DELE 0)."""
         mailbox.neighbour.put(b"x\n")
@@ -163,6 +204,8 @@ class StoreContract:
             maildrop.listing.octets(Index(-1))
         with pytest.raises(IndexError):
             await maildrop.read(Index(-1))
+        with pytest.raises(IndexError):
+            maildrop.is_internationalised(Index(-1))
         with pytest.raises(IndexError):
             await maildrop.read(Index(1))
         await maildrop.close()

@@ -4,7 +4,7 @@
 (`maildir.store`) and not here.
 """
 
-from mailkeep.maildrop.maildir.delivery import deliver
+from mailkeep.maildrop.maildir.delivery import Written, deliver
 from mailkeep.maildrop.maildir.paths import MaildirPaths
 
-__all__ = ["MaildirPaths", "deliver"]
+__all__ = ["MaildirPaths", "Written", "deliver"]

@@ -8,6 +8,10 @@ whole by then.
 It starts once a message, from a pipe of an MTA, so it imports neither asyncio nor a database, and
 it knows no accounts. A message of any size takes the same memory.
 
+What was found out on the way, the digest, is handed to whoever remembers it before the message is
+published: no session meets the message without it, and nothing that could take long stands between
+the link and the answer to the MTA, where being killed would bring the message twice.
+
 Known limit: the file system must have hard links.
 """
 
@@ -16,12 +20,14 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from mailkeep.message import WireCounter
+from mailkeep.maildrop.maildir.names import INTERNATIONALISED_FIELD
+from mailkeep.maildrop.maildir.stamps import stamp_of
+from mailkeep.message import WireDigest
 from mailkeep.values import UIDL_LIMIT_OCTETS
 
 STALE_AFTER_S = 36 * 3600
@@ -55,7 +61,7 @@ class UniqueName:
         host = _NOT_IN_A_HOST.sub(lambda found: b"\\%03o" % found[0][0], os.fsencode(hostname))
         return cls(time.time_ns(), os.getpid(), os.urandom(4), host)
 
-    def base(self, *, sizes: bytes) -> bytes:
+    def base(self, *, fields: bytes) -> bytes:
         """Return the base name, of at most 70 octets so that it is its own unique-id.
 
         What has to go is the end of the host's name, which only helps a reader.
@@ -67,26 +73,53 @@ class UniqueName:
             self.process,
             self.random.hex().encode(),
         )
-        room = UIDL_LIMIT_OCTETS - len(unique) - len(sizes)
-        return unique + self.host[: max(room, 1)] + sizes
+        room = UIDL_LIMIT_OCTETS - len(unique) - len(fields)
+        return unique + self.host[: max(room, 1)] + fields
 
 
-def deliver(maildir: Path, source: Source, hostname: str) -> bytes:
+class Written(NamedTuple):
+    """What is known of a message when it is on disk under its temporary name."""
+
+    stored_octets: int
+    wire_octets: int
+    sha256: str
+    """Of the wire form, in hexadecimal digits."""
+    stamp: bytes
+    """Of its file, which it keeps."""
+
+    def fields(self, *, is_internationalised: bool) -> bytes:
+        """Return what its name tells."""
+        sizes = b",S=%d,W=%d" % (self.stored_octets, self.wire_octets)
+        return sizes + INTERNATIONALISED_FIELD if is_internationalised else sizes
+
+
+def deliver(
+    maildir: Path,
+    source: Source,
+    hostname: str,
+    *,
+    is_internationalised: bool = False,
+    on_written: Callable[[bytes, Written], None] = lambda _base, _written: None,
+) -> bytes:
     """Put a message into `new` and return its base name when it is durable.
 
     Args:
         maildir: made with mode 0700 if it is not there.
         source: the message as it is to be stored.
         hostname: of this site.
+        is_internationalised: whether it came with SMTPUTF8 (RFC 6531).
+        on_written: told the base name, before the message has it; must be quick and never raise.
 
     Raises:
         OSError: it could not be stored, and is not there.
     """
     make_folders(maildir)
     unique = UniqueName.make(hostname)
-    temporary = maildir / "tmp" / os.fsdecode(unique.base(sizes=b""))
+    temporary = maildir / "tmp" / os.fsdecode(unique.base(fields=b""))
     try:
-        base = unique.base(sizes=write_temporary(temporary, source))
+        written = write_temporary(temporary, source)
+        base = unique.base(fields=written.fields(is_internationalised=is_internationalised))
+        on_written(base, written)
         publish(temporary, maildir / "new" / os.fsdecode(base))
     finally:
         # After the link the temporary name is a second one, before it a failed delivery. If it
@@ -115,10 +148,10 @@ def make_folders(maildir: Path) -> None:
     (maildir / "cur").mkdir(mode=0o700, exist_ok=True)
 
 
-def write_temporary(temporary: Path, source: Source) -> bytes:
-    """Write the message, bring it to disk and return the part of its name that tells its sizes."""
+def write_temporary(temporary: Path, source: Source) -> Written:
+    """Write the message, bring it to disk and return what is known of it then."""
     stored_octets = 0
-    wire = WireCounter()
+    wire = WireDigest()
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with _closing(os.open(temporary, flags, 0o600)) as descriptor:
         while chunk := source.read(_CHUNK_OCTETS):
@@ -126,7 +159,8 @@ def write_temporary(temporary: Path, source: Source) -> bytes:
             stored_octets += len(chunk)
             wire.feed(chunk)
         os.fsync(descriptor)
-    return b",S=%d,W=%d" % (stored_octets, wire.finish())
+        stamp = stamp_of(os.fstat(descriptor))
+    return Written(stored_octets, *wire.finish(), stamp)
 
 
 def publish(temporary: Path, final: Path) -> None:

@@ -4,13 +4,15 @@ A message is its unique base name, the part of the file name before the first co
 are flags that other programs change. Names are octets: a name need not be UTF-8.
 
 Sources: D. J. Bernstein, maildir(5); the fields `,S=` and `,W=` are those of Maildir++ and Dovecot:
-the size of the file and the size of its wire form.
+the size of the file and the size of its wire form. The field `,U=1` is ours and marks a message
+that came with SMTPUTF8 (RFC 6531). It stands in the name because it can be found out from nothing
+else and must not be lost: an index is only a memory, and a second file would be no message.
+Programs that rename messages keep the base name, and leave fields that they do not know alone.
 """
 
 import hashlib
 import math
 import re
-from base64 import urlsafe_b64encode
 
 from mailkeep.maildrop.listing import PackedStrings
 from mailkeep.values import Index, Uidl, is_uidl
@@ -20,6 +22,11 @@ HASHED_MARK = b"~"
 
 _TIME = re.compile(rb"[0-9]+")
 _WIRE_OCTETS = re.compile(rb",W=([0-9]{1,18})(?:,|\Z)")  # 18 digits fit the listing's 64 bits
+
+_INTERNATIONALISED = re.compile(rb",U=1(?:,|\Z)")
+
+INTERNATIONALISED_FIELD = b",U=1"
+"""What marks a message that came with SMTPUTF8."""
 
 
 def base_of(filename: bytes) -> bytes:
@@ -43,6 +50,11 @@ def announced_octets(base: bytes) -> int | None:
     return int(found[1]) if found else None
 
 
+def is_internationalised(base: bytes) -> bool:
+    """Tell whether the name marks a message that came with SMTPUTF8."""
+    return _INTERNATIONALISED.search(base) is not None
+
+
 def uidl_of(base: bytes) -> Uidl:
     """Return the unique-id of the message with this base name.
 
@@ -51,6 +63,8 @@ def uidl_of(base: bytes) -> Uidl:
     """
     if is_uidl(base) and not base.startswith(HASHED_MARK):
         return Uidl(base)
+    from base64 import urlsafe_b64encode  # `deliver`, which imports this, never comes here
+
     digest = urlsafe_b64encode(hashlib.sha256(base).digest())
     return Uidl(HASHED_MARK + digest.rstrip(b"="))
 

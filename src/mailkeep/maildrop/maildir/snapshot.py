@@ -15,7 +15,8 @@ from itertools import groupby
 from mailkeep.maildrop.listing import Listing, PackedStrings
 from mailkeep.maildrop.maildir.folder import Folders
 from mailkeep.maildrop.maildir.names import UidlsOfNames, announced_octets, time_of
-from mailkeep.maildrop.maildir.sizes import Size, SizeIndex, stamp_of
+from mailkeep.maildrop.maildir.sizes import Size, SizeIndex
+from mailkeep.maildrop.maildir.stamps import stamp_of
 from mailkeep.message import WireCounter
 from mailkeep.values import Index
 

@@ -7,21 +7,25 @@ keeps it until then. All that touches files is in the modules beside this one.
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
 from mailkeep.maildrop.lease import Lease, Leases
 from mailkeep.maildrop.listing import Listing
+from mailkeep.maildrop.maildir.digests import DigestIndex, SessionDigests, digests_path
 from mailkeep.maildrop.maildir.folder import Maildir
-from mailkeep.maildrop.maildir.names import UidlsOfNames
+from mailkeep.maildrop.maildir.names import UidlsOfNames, is_internationalised
 from mailkeep.maildrop.maildir.paths import MaildirPaths
-from mailkeep.maildrop.maildir.reading import FileBody, MessageFile
+from mailkeep.maildrop.maildir.reading import FileBody, Known, MessageFile
 from mailkeep.maildrop.maildir.removal import remove_messages
 from mailkeep.maildrop.maildir.sizes import SizeIndex
 from mailkeep.maildrop.maildir.snapshot import NotInTime, Snapshot, count_message, take_snapshot
+from mailkeep.maildrop.maildir.stamps import stamp_of
 from mailkeep.maildrop.seam import MaildropUnavailable, MessageGone, MessageUnreadable, Removal
 from mailkeep.values import AccountId, Address, Index, InvalidAddress, Uidl
 
@@ -32,7 +36,7 @@ class MaildirStore:
     Args:
         paths: which address has which Maildir.
         leases: of this process.
-        index: the folder for remembered sizes, made when it is needed.
+        index: the folder for remembered sizes and digests, made when it is needed.
         opening: where maildrops are opened, which may take long.
         files: where messages are read and removed.
         clock: seconds that only go forward.
@@ -68,7 +72,7 @@ class MaildirStore:
         def go_on() -> bool:
             return self._clock() < deadline and not given_up.is_set()
 
-        index = self._index_of(account)
+        index = _Indexes.of(self._index, account)
         lease = self._leases.acquire(account)
         try:
             work = self._opening.submit(self._look, address, index, go_on)
@@ -91,35 +95,48 @@ class MaildirStore:
         Raises:
             MaildropUnavailable: the maildrop cannot be read.
         """
-        _, snapshot = self._look(address, self._index_of(account), lambda: True)
+        _, snapshot = self._look(address, _Indexes.of(self._index, account), lambda: True)
         return snapshot.listing
 
-    def _index_of(self, account: AccountId) -> Path:
-        return self._index / f"{account}.sizes"
-
     def _look(
-        self, address: Address, index_path: Path, go_on: Callable[[], bool]
+        self, address: Address, paths: "_Indexes", go_on: Callable[[], bool]
     ) -> tuple[Maildir, Snapshot]:
         try:
             maildir = Maildir(self._paths.of(address))
-            with maildir.entered() as folders, SizeIndex(index_path) as index:
-                return maildir, take_snapshot(folders, index, go_on)
+            with maildir.entered() as folders, SizeIndex(paths.sizes) as sizes:
+                snapshot = take_snapshot(folders, sizes, go_on)
         except NotInTime as cause:
             raise MaildropUnavailable(f"{address}: not counted to the end yet") from cause
         except (OSError, InvalidAddress) as cause:
             raise MaildropUnavailable(f"{address}: {cause}") from cause
+        with DigestIndex(paths.digests) as digests:
+            digests.forget_what_is_gone(snapshot.bases)
+        return maildir, snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class _Indexes:
+    """Where what was found out about an account's messages is remembered."""
+
+    sizes: Path
+    digests: Path
+
+    @classmethod
+    def of(cls, folder: Path, account: AccountId) -> "_Indexes":
+        return cls(folder / f"{account}.sizes", digests_path(folder, account))
 
 
 class OpenMaildir:
     """One open Maildir: a snapshot, and the lease on it until `close` (see `Maildrop`)."""
 
     def __init__(
-        self, maildir: Maildir, snapshot: Snapshot, lease: Lease, index: Path, files: Executor
+        self, maildir: Maildir, snapshot: Snapshot, lease: Lease, indexes: _Indexes, files: Executor
     ) -> None:
         self._maildir = maildir
         self._bases = snapshot.bases
         self._lease = lease
-        self._index = index
+        self._sizes = indexes.sizes
+        self._digests = SessionDigests(indexes.digests, snapshot.bases)
         self._files = files
         self._commit: Future[Removal] | None = None
         self._closed = False
@@ -135,6 +152,10 @@ class OpenMaildir:
             raise
         return FileBody(file, first, self._files)
 
+    def is_internationalised(self, index: Index) -> bool:
+        """Tell whether the message's name says so (see `Maildrop.is_internationalised`)."""
+        return is_internationalised(self._bases[index])
+
     async def commit(self, deleted: Collection[Uidl]) -> Removal:
         """Remove exactly these messages (see `Maildrop.commit`).
 
@@ -148,12 +169,18 @@ class OpenMaildir:
         return await asyncio.shield(asyncio.wrap_future(self._commit))
 
     async def close(self) -> None:
-        """Give the lease back, after a commit that is still under way (see `Maildrop.close`)."""
+        """Give the lease back, after a commit that is still under way (see `Maildrop.close`).
+
+        Digests that were worked out are written afterwards; nobody waits for that.
+        """
         self._closed = True
-        if self._commit is None:
-            self._lease.release()
-        else:
+        if self._commit is not None:
             self._commit.add_done_callback(lambda _: self._lease.release())
+            return
+        self._lease.release()
+        if self._digests.has_unwritten:
+            with contextlib.suppress(RuntimeError):  # no thread to spare: they are only a memory
+                self._files.submit(self._digests.write)
 
     def _start_reading(self, index: Index, body_lines: int | None) -> tuple[MessageFile, bytes]:
         base = self._bases[index]
@@ -164,20 +191,25 @@ class OpenMaildir:
             raise MessageGone(f"{base!r} vanished") from cause
         except OSError as cause:
             raise MessageUnreadable(f"{base!r} cannot be opened: {cause}") from cause
-        file = MessageFile(
-            descriptor,
-            announced=self.listing.octets(index),
-            body_lines=body_lines,
-            on_wrong_size=lambda: self._count_again(base),
-        )
+        file = MessageFile(descriptor, self._known(descriptor, index), body_lines=body_lines)
         return file, file.read_piece()
+
+    def _known(self, descriptor: int, index: Index) -> Known:
+        stamp = stamp_of(os.fstat(descriptor))
+        return Known(
+            announced=self.listing.octets(index),
+            sha256=self._digests.find(index, stamp),
+            on_wrong_size=lambda: self._count_again(self._bases[index]),
+            # A file that changes while it is read has another stamp then: this one finds nobody.
+            on_digest=lambda sha256: self._digests.learn(index, stamp, sha256),
+        )
 
     def _count_again(self, base: bytes) -> None:
         """Remember what the name or the index had wrong, so that the next session has it right."""
         with (
             contextlib.suppress(OSError),
             self._maildir.entered() as folders,
-            SizeIndex(self._index) as index,
+            SizeIndex(self._sizes) as index,
         ):
             index.remember([count_message(folders, base)])
 
@@ -188,8 +220,10 @@ class OpenMaildir:
         if unknown := deleted - asked.keys():
             raise ValueError(f"not in the listing: {unknown}")
         files = remove_messages(self._maildir, asked.values())
-        with SizeIndex(self._index) as index:
-            index.forget(base for base in asked.values() if base not in files.failed)
+        removed = [base for base in asked.values() if base not in files.failed]
+        with SizeIndex(self._sizes) as index:
+            index.forget(removed)
+        self._digests.forget(removed)
         gone = (u for u, base in asked.items() if base not in files.removed | files.failed)
         return Removal(
             removed=tuple(uidl for uidl, base in asked.items() if base in files.removed),
