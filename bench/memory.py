@@ -22,6 +22,7 @@ from pathlib import Path
 from mailkeep.accounts.directory import AccountDirectory
 from mailkeep.accounts.passwords import Argon2Passwords
 from mailkeep.accounts.tables import SCHEMA
+from mailkeep.app.opening import open_keying
 from mailkeep.database.opening import open_database
 from mailkeep.maildrop.maildir import MaildirPaths
 from mailkeep.site import Site, read_site
@@ -79,9 +80,11 @@ def make_site(folder: Path, small: int) -> Site:
     """Make a site with `small` small maildrops and one of each bigger size."""
     command = [sys.executable, "-m", "mailkeep", "--site", str(folder), "init"]
     subprocess.run([*command, "--hostname", "localhost", "--pop3s", "127.0.0.1:0"], check=True)
+    settings = folder / "mailkeep.toml"
+    settings.write_text(settings.read_text() + "\n[limits]\nconnections_per_prefix = 0\n")
     site = read_site(folder)
     with contextlib.closing(open_database(site.database, SCHEMA, create=False)) as database:
-        accounts = AccountDirectory(database, OneHash())
+        accounts = AccountDirectory(database, OneHash(), open_keying(site), by="bench")
         for number in range(small):
             accounts.add(site.address(f"small{number}"), Secret(PASSWORD))
         for name in chain.from_iterable(big.accounts for big in BIG):

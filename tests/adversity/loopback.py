@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from tests.server.parts import PASSWORD, OnePassword, Recorder, make_meeting
+from tests.server.parts import PASSWORD, QUICK, OnePassword, Recorder, make_meeting
 from tests.tls.peer import MemoryClient
 
 from mailkeep.maildrop import MaildropStore
@@ -40,7 +40,7 @@ class Loopback:
         store: MaildropStore,
         *,
         listen: Listen = CLEAR,
-        limits: Limits | None = None,
+        limits: Limits = QUICK,
         check: OnePassword | None = None,
         listeners: list[Listener] | None = None,
     ) -> None:

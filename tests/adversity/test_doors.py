@@ -5,14 +5,15 @@ import socket
 from dataclasses import replace
 
 import pytest
+from tests.adversity.arriving import GREETING, come_from, door_of, greeted_from, log_in
 from tests.adversity.loopback import CLEAR, LOGIN, POP3, POP3S, Serve
 from tests.server.parts import ALICE, HeldStore, HugeStore, full_store
 
 from mailkeep.events import EventType
 from mailkeep.server import Listener, open_listeners
+from mailkeep.server.listener import MADE_ROOM
 from mailkeep.site import Endpoint, Limits, Listen, Networks, Service
 
-GREETING = b"+OK POP3 ready\r\n"
 NOT_FROM_HERE = Networks(("192.0.2.0/24",))
 
 
@@ -54,11 +55,12 @@ async def test_stls_works_end_to_end(serve: Serve) -> None:
 async def test_the_next_client_waits_until_one_leaves(serve: Serve) -> None:
     """Over the total nobody is turned away: the kernel keeps the connection meanwhile."""
     server = await serve(full_store(), limits=Limits(connections=2))
-    first, second = await asyncio.gather(server.greeted(), server.greeted())
+    first = await log_in(await server.greeted(), b"alice")
+    second = await log_in(await server.greeted(), b"bob")
     third = await server.connect()
     greeting = asyncio.create_task(third.read_line())
-    assert (await first.ask(b"CAPA")).startswith(b"+OK ")
-    assert len(server.server._door.connections) == 2
+    assert (await first.ask(b"NOOP")).startswith(b"+OK ")
+    assert len(server.server._entrance.connections) == 2
     assert not greeting.done()
     await second.ask(b"QUIT")
     assert await greeting == GREETING
@@ -66,14 +68,101 @@ async def test_the_next_client_waits_until_one_leaves(serve: Serve) -> None:
 
 async def test_all_places_are_given_away(serve: Serve) -> None:
     """Clients that come together do not take each other's places."""
-    server = await serve(full_store(), limits=Limits(connections=50))
+    limits = Limits(connections=59, connections_per_prefix=0)  # 59 less 15 % are 51
+    server = await serve(full_store(), limits=limits)
     await asyncio.gather(*(server.greeted() for _ in range(50)))
+    assert server.sink.of(EventType.CONNECTION_BROKEN) == []
+
+
+async def test_who_has_not_logged_in_makes_room_and_who_has_stays(serve: Serve) -> None:
+    """A flood of connections displaces itself, the oldest first; it ends no session."""
+    server = await serve(full_store(), limits=Limits(connections=3))
+    session = await log_in(await server.greeted(), b"alice")
+    first, second = await server.greeted(), await server.greeted()
+    third = await server.greeted()
+    assert await first.read_to_end() == b""
+    fourth = await server.greeted()
+    assert await second.read_to_end() == b""
+    assert (await session.ask(b"NOOP")).startswith(b"+OK ")
+    for client in (third, fourth):
+        assert (await client.ask(b"CAPA")).startswith(b"+OK ")
+    told = server.sink.of(EventType.CONNECTION_BROKEN)
+    assert [one["reason"] for one in told] == [MADE_ROOM] * 2
+
+
+async def test_a_whole_flood_leaves_the_last_ones_inside(serve: Serve) -> None:
+    """Also when they come faster than a connection begins."""
+    server = await serve(full_store(), limits=Limits(connections=4, connections_per_prefix=0))
+    clients = await asyncio.gather(*(server.connect() for _ in range(60)))
+    last = await server.greeted()
+    assert (await last.ask(b"CAPA")).startswith(b"+OK ")
+    ends = [await client.read_to_end() for client in clients[:50]]
+    assert set(ends) <= {b"", GREETING}
+    assert len(server.server._entrance.connections) == 4
+    assert len(server.sink.of(EventType.CONNECTION_BROKEN)) == 57
+    assert server.sink.of(EventType.INTERNAL_ERROR) == []
+
+
+async def test_a_share_of_the_places_is_for_sources_with_a_good_past(serve: Serve) -> None:
+    """While strangers displace each other an office gets in, and displaces nobody."""
+    server = await serve(full_store(), limits=Limits(connections=20))
+    strangers = [await greeted_from(server, f"127.1.0.{host}") for host in range(1, 18)]
+    eighteenth = await greeted_from(server, "127.1.0.99")
+    assert await strangers[0].read_to_end() == b""
+    door_of(server).good.update({"127.2.0.1", "127.2.0.2", "127.2.0.3", "127.2.0.4"})
+    for host in range(1, 4):
+        await greeted_from(server, f"127.2.0.{host}")
+    assert (await strangers[1].ask(b"CAPA")).startswith(b"+OK ")
+    await greeted_from(server, "127.2.0.4")  # all places are taken now: a stranger goes
+    await strangers[1].read_to_end()
+    assert (await eighteenth.ask(b"CAPA")).startswith(b"+OK ")
+
+
+async def test_an_address_has_so_many_connections_and_no_more(serve: Serve) -> None:
+    """Before and after login; whoever is over the limit is closed without a word."""
+    server = await serve(full_store(), limits=Limits(connections_per_prefix=2))
+    first = await greeted_from(server, "127.3.0.1")
+    await log_in(await greeted_from(server, "127.3.0.1"), b"alice")
+    for _ in range(5):
+        assert await (await come_from(server, "127.3.0.1")).read_to_end() == b""
+    await greeted_from(server, "127.3.0.2")
+    [told] = server.sink.of(EventType.CONNECTION_REFUSED)
+    assert told["reason"] == "too many connections from its prefix"
+    assert told["peer"].startswith("127.3.0.1:")
+    await first.ask(b"QUIT")
+    await first.read_to_end()
+    await greeted_from(server, "127.3.0.1")
+
+
+async def test_who_is_banned_gets_no_octet_and_is_told_once(serve: Serve) -> None:
+    """Closed before TLS: it costs the least, and tells nothing."""
+    server = await serve(full_store(), listen=POP3S)
+    door_of(server).banned.add("127.4.0.1")
+    for _ in range(20):
+        assert await (await come_from(server, "127.4.0.1")).read_to_end() == b""
+    [told] = server.sink.of(EventType.CONNECTION_REFUSED)
+    assert told["reason"] == "banned"
+    client = await come_from(server, "127.4.0.2")
+    await client.start_tls()
+    assert await client.read_line() == GREETING
+
+
+async def test_every_connection_is_told_with_the_name_of_its_session(serve: Serve) -> None:
+    """From its first octet to its last it has one name, and no two have the same."""
+    server = await serve(full_store())
+    clients = [await server.greeted() for _ in range(3)]
+    opened = server.sink.of(EventType.CONNECTION_OPENED)
+    assert len({one["session"] for one in opened}) == 3
+    assert all(len(one["session"]) == 16 and int(one["session"], 16) >= 0 for one in opened)
+    ports = [client.socket.getsockname()[1] for client in clients]
+    assert [one["peer"] for one in opened] == [f"127.0.0.1:{port}" for port in ports]
+    assert {one["listener"] for one in opened} == {str(server.listeners[0])}
 
 
 async def test_a_reload_that_makes_room_lets_the_next_client_in(serve: Serve) -> None:
     """New limits hold at once, not when somebody leaves."""
     server = await serve(full_store(), limits=Limits(connections=1))
-    await server.greeted()
+    await server.logged_in()
     second = await server.connect()
     greeting = asyncio.create_task(second.read_line())
     more = replace(server.meeting, limits=Limits(connections=2))
@@ -146,7 +235,7 @@ async def test_a_dead_peer_is_noticed_by_the_kernel(serve: Serve) -> None:
     """RFC 1122 section 4.2.3.6 and RFC 5482, on the socket that the session really has."""
     server = await serve(full_store(), limits=Limits(dead_peer_s=60))
     await server.greeted()
-    [connection] = server.server._door.connections
+    [connection] = server.server._entrance.connections
     accepted = connection._transport.get_extra_info("socket")
     assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     tcp = {

@@ -47,6 +47,25 @@ async def test_a_line_without_end_costs_no_memory_and_is_refused_once(
     await server.logged_in()
 
 
+async def test_strangers_who_send_commands_and_read_nothing_cost_little_each(serve: Serve) -> None:
+    """Small reads and little output before login: some 25 KiB each, where it were 140 without."""
+    strangers = 200
+    limits = Limits(connections_per_prefix=0)
+    server = await serve(full_store(), limits=limits)
+    clients = [await server.greeted(receive_buffer=4096) for _ in range(strangers)]
+    commands = b"CAPA\r\n" * 50_000
+    before = resident_octets()
+    sending = [asyncio.create_task(client.send_raw(commands)) for client in clients]
+    connections = server.server._entrance.connections
+    while not all(one._reading_paused for one in connections):  # noqa: ASYNC110  # no event for it
+        await asyncio.sleep(0)
+    assert len(connections) == strangers
+    assert resident_octets() - before < strangers * 60 * 1024
+    for task in sending:
+        task.cancel()
+    await asyncio.gather(*sending, return_exceptions=True)
+
+
 async def test_garbage_on_the_tls_port_costs_no_memory(serve: Serve) -> None:
     """A ClientHello that never ends is none."""
     server = await serve(full_store(), listen=POP3S)

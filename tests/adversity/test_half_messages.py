@@ -50,7 +50,7 @@ async def test_half_a_key_update_before_login_ends_the_connection(
     client = await _say(server, key_log, plaintext)
     await client.read_to_end()
     await server.sessions_end()
-    assert not server.server._door.connections
+    assert not server.server._entrance.connections
     assert server.sink.of(EventType.INTERNAL_ERROR) == []
     assert server.sink.reasons
     await _still_served(server)

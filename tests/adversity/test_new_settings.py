@@ -8,6 +8,7 @@ from tests.server.parts import Recorder, full_store, make_meeting
 from mailkeep.cli.init import make_site
 from mailkeep.events import EventType
 from mailkeep.server import RunningSite, SiteCertificate, open_listeners
+from mailkeep.server.control import Notice
 from mailkeep.site import read_site
 
 SETTINGS = """\
@@ -18,6 +19,10 @@ address = "127.0.0.1:0"
 """
 
 
+async def _ignore(notice: Notice) -> None:
+    del notice
+
+
 @pytest.mark.parametrize(
     ("changed", "is_all"),
     [
@@ -26,6 +31,12 @@ address = "127.0.0.1:0"
         (SETTINGS + '[tls]\nminimum = "TLSv1.3"\n', True),
         (SETTINGS + "[limits]\npassword_memory_s = 0\n", False),
         (SETTINGS + "[limits]\npassword_checks_waiting = 7\n", False),
+        (SETTINGS + "[limits]\nrefusal_ms = 100\n", True),
+        (SETTINGS + "[limits]\nlogin_delay_s = 60\n", False),
+        (SETTINGS + '[login]\nmain_password = "devices_only"\n', False),
+        (SETTINGS + '[door]\nallow = ["10.0.0.0/8"]\n', False),
+        (SETTINGS + '[log]\nstyle = "json"\n', False),
+        (SETTINGS + '[[listen]]\nservice = "metrics"\naddress = "127.0.0.1:0"\n', False),
         (SETTINGS + '[maildrops]\npath = "other/{domain}/{local}"\n', False),
         ('default_domain = "example.com"\n' + SETTINGS, False),
         (SETTINGS.replace("127.0.0.1:0", "127.0.0.1:1"), False),
@@ -41,10 +52,10 @@ async def test_what_takes_a_restart_is_said_at_each_reload(
     listeners = open_listeners(site.settings.listen)
     certificate = SiteCertificate(site, sink)
     meeting = make_meeting(full_store(), sink=sink)
-    running = RunningSite(site, listeners, meeting, certificate, sink)
+    running = RunningSite(site, listeners, meeting, certificate, sink, on_notice=_ignore)
     site.settings_file.write_text(changed)
     for _ in range(2):
         running._reload()
-    hints = [fields["hint"] for fields in sink.of(EventType.SETTINGS_LOADED)]
+    hints = [fields.get("hint") for fields in sink.of(EventType.SETTINGS_LOADED)]
     assert [hint is None for hint in hints] == [is_all, is_all]
     listeners[0].socket.close()

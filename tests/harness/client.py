@@ -24,8 +24,11 @@ class UnexpectedReply(AssertionError):
 class WireClient:
     """One connection, in the clear until `start_tls`."""
 
-    def __init__(self, port: Port, *, timeout_s: float = DEADLINE_S) -> None:
-        self._socket = socket.create_connection(port, timeout_s)
+    def __init__(
+        self, port: Port, *, timeout_s: float = DEADLINE_S, source: str | None = None
+    ) -> None:
+        came_from = None if source is None else (source, 0)
+        self._socket = socket.create_connection(port, timeout_s, came_from)
         self._received = bytearray()
 
     def start_tls(self, ca: Path) -> None:

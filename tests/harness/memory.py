@@ -16,16 +16,28 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.harness.programs import DEADLINE_S, Port
+from tests.server.parts import OpenDoor
 
-from mailkeep.accounts import Account, AccountState, LoginRefused
-from mailkeep.accounts.seam import Refusal
-from mailkeep.events import EventType
+from mailkeep.accounts import (
+    Account,
+    AccountState,
+    Admission,
+    Claim,
+    Identified,
+    LoginRefused,
+    PasswordClaim,
+    Refusal,
+    ScramClaim,
+    ScramCredentials,
+    ScramKey,
+)
+from mailkeep.events import Event
 from mailkeep.maildrop.memory import MemoryStore
-from mailkeep.sasl import server_mechanisms
-from mailkeep.server import Gate, Holders, Meeting, Server, open_listeners
+from mailkeep.sasl import ScramKeys
+from mailkeep.server import Gate, Holders, Meeting, Server, Sessions, open_listeners
 from mailkeep.site import Endpoint, Limits, Listen, Service
 from mailkeep.tls import authority, server_context
-from mailkeep.values import AccountId, Address, Secret
+from mailkeep.values import AccountId, Address, IpAddress, Secret
 
 T = TypeVar("T")
 
@@ -33,10 +45,11 @@ DOMAIN = "mail.example.test"
 
 
 class KnownAccounts:
-    """Lets in whoever was added, with the one password (see `PasswordCheck`)."""
+    """Lets in whoever was added, with the one password (see `LoginCheck`)."""
 
     def __init__(self, password: str) -> None:
         self._password = Secret(password.encode())
+        self._keys = ScramKeys.derive(self._password, b"0123456789abcdef", 4096)
         self._accounts: dict[str, Account] = {}
         self._ids = count(1)
 
@@ -48,14 +61,44 @@ class KnownAccounts:
         self._accounts[name] = account
         return account.id
 
-    async def check(self, name_untrusted: bytes, password_untrusted: Secret) -> Account:
-        """Return the account that these credentials let in."""
-        account = self._accounts.get(name_untrusted.decode(errors="replace"))
+    async def scram_keys(self, name_untrusted: bytes) -> ScramCredentials:
+        """Return the keys of the one password."""
+        del name_untrusted
+        keys = self._keys
+        key = ScramKey(keys.stored_key, keys.server_key, None)
+        return ScramCredentials(keys.salt, keys.iterations, (key,))
+
+    async def identify(self, claim: Claim) -> Identified:
+        """Find the account; nothing is sure."""
+        name = claim.name_untrusted.decode(errors="replace")
+        account = self._accounts.get(name)
+        number = None if account is None else account.id
+        return Identified(name, number, is_sure=False, claim=claim, known=account)
+
+    async def verify(self, identified: Identified, source: IpAddress) -> Admission:
+        """Return what these credentials let in."""
+        del source
+        account = self._accounts.get(identified.name)
         if account is None:
             raise LoginRefused(Refusal.UNKNOWN_ACCOUNT)
-        if password_untrusted != self._password:
+        match identified.claim:
+            case PasswordClaim(_, password):
+                is_right = password == self._password
+            case ScramClaim(_, _, proved):
+                is_right = proved is not None
+            case _:
+                is_right = False
+        if not is_right:
             raise LoginRefused(Refusal.WRONG_PASSWORD)
-        return account
+        return Admission(account, None, by_main_password=True, version=1)
+
+    async def note_use(self, admission: Admission, source: IpAddress, client: str) -> None:
+        """Forget it."""
+
+    async def is_still_good(self, admission: Admission) -> bool:
+        """Let every session go on."""
+        del admission
+        return True
 
 
 class CollectedEvents:
@@ -64,9 +107,12 @@ class CollectedEvents:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def emit(self, event: EventType, /, **fields: str | float | None) -> None:
+    def emit(self, event: Event) -> None:
         """Take note of an event."""
-        self.lines.append(f"{event.value} {fields}")
+        self.lines.append(f"{event.type.value} {dict(event.known())}")
+
+    async def ready(self) -> None:
+        """There is always room."""
 
 
 class MemoryServer:
@@ -120,15 +166,22 @@ class MemoryServer:
                 Listen(service=Service.POP3, address=Endpoint("127.0.0.1", 0)),
             ]
         )
-        limits = Limits()
-        gate = Gate(self.accounts, server_mechanisms(), self.events, limits.credentials_s)
+        limits = Limits(connections_per_prefix=0, connections_per_account=0, refusal_ms=0)
+        gate = Gate(
+            check=self.accounts,
+            door=OpenDoor(),
+            seal=lambda password: password.reveal(),
+            sink=self.events,
+            credentials_s=limits.credentials_s,
+        )
         meeting = Meeting(
             gate=gate,
             store=self.store,
             sink=self.events,
             limits=limits,
             holders=Holders(),
-            tls_context=lambda: self._context,
+            sessions=Sessions(),
+            certificate=lambda: (self._context, None),
         )
         server = Server(listeners, meeting, self.events)
         server.start()

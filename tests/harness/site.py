@@ -8,7 +8,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.harness.client import WireClient, logged_in
@@ -25,6 +25,9 @@ HOSTNAME = "mail.example.test"
 PASSWORD = "correct horse battery"  # with spaces, as people have them
 SOURCE = Path(__file__).parents[2] / "src"
 
+ROOM_FOR_TESTS = {"connections_per_prefix": 2000, "connections_per_account": 200}
+"""All clients of a test come from one address; the door itself stays on."""
+
 MAILKEEP = (sys.executable, "-W", "error", "-c", "from mailkeep.cli import main; main()")
 """How `mailkeep` is started from a checkout, installed or not; any warning ends it."""
 
@@ -37,18 +40,28 @@ def python_path() -> dict[str, str]:
 class RunningSite:
     """One site and the process that serves it."""
 
-    def __init__(self, folder: Path, *, maildrops: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        maildrops: str | None = None,
+        limits: Mapping[str, int] = ROOM_FOR_TESTS,
+        settings_more: str = "",
+    ) -> None:
         """Make a site and serve it.
 
         Args:
             folder: the site's, made here.
             maildrops: what `maildrops.path` says; the default unless given.
+            limits: what `[limits]` says.
+            settings_more: further text for `mailkeep.toml`, whole tables; not `[limits]`.
         """
         both = ((Service.POP3S, "127.0.0.1:0"), (Service.POP3, "127.0.0.1:0"))
         text = settings_text(HOSTNAME, both)
         if maildrops is not None:
             text += f'\n[maildrops]\npath = "{maildrops}"\n'
-        make_site(folder, text)
+        text += "\n[limits]\n" + "".join(f"{key} = {value}\n" for key, value in limits.items())
+        make_site(folder, f"{text}\n{settings_more}")
         self.folder = folder
         self.ca = folder / "tls" / "ca.pem"
         self.site: Site = read_site(folder)
@@ -62,7 +75,8 @@ class RunningSite:
     def add_account(self, name: str, password: str = PASSWORD) -> str:
         """Add an account and return its name, beside the running server."""
         with app.open_accounts(self.site) as directory:
-            directory.add(self.site.address(name), Secret(password.encode()))
+            scram_main = self.site.settings.login.scram_main
+            directory.add(self.site.address(name), Secret(password.encode()), scram_main=scram_main)
         return name
 
     def deliver(self, name: str, *messages: bytes) -> None:
@@ -125,9 +139,15 @@ def listening_port(serving: Background, service: Service) -> Port:
 
 
 @contextlib.contextmanager
-def running_site(folder: Path, *, maildrops: str | None = None) -> Iterator[RunningSite]:
+def running_site(
+    folder: Path,
+    *,
+    maildrops: str | None = None,
+    limits: Mapping[str, int] = ROOM_FOR_TESTS,
+    settings_more: str = "",
+) -> Iterator[RunningSite]:
     """Serve a new site for as long as the caller needs it; it must end well."""
-    site = RunningSite(folder, maildrops=maildrops)
+    site = RunningSite(folder, maildrops=maildrops, limits=limits, settings_more=settings_more)
     try:
         yield site
     finally:

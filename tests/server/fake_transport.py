@@ -6,11 +6,13 @@ It must not know POP3. A client reads everything at once unless it is told to st
 import asyncio
 from typing import cast
 
+from mailkeep.server.small_reads import SmallReads
+
 
 class FakeTransport(asyncio.Transport):
     """The server's end of a connection whose other end is the test."""
 
-    def __init__(self, protocol: asyncio.Protocol) -> None:
+    def __init__(self, protocol: SmallReads) -> None:
         super().__init__()
         self._loop = asyncio.get_running_loop()
         self._protocol = protocol
@@ -82,6 +84,9 @@ class FakeTransport(asyncio.Transport):
             self.writing_paused = True
             self._protocol.pause_writing()
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = cast("SmallReads", protocol)
+
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         del low
         self._high = cast("int", high)
@@ -119,7 +124,13 @@ class FakeTransport(asyncio.Transport):
 
     def _deliver(self) -> None:
         while self._incoming and self.reading and not self._closing and not self.lost.done():
-            self._protocol.data_received(self._incoming.pop(0))
+            octets = self._incoming.pop(0)
+            buffer = self._protocol.get_buffer(len(octets))
+            taken = min(len(octets), len(buffer))
+            buffer[:taken] = octets[:taken]
+            if octets[taken:]:
+                self._incoming.insert(0, octets[taken:])
+            self._protocol.buffer_updated(taken)
         if self._incoming_ended and not self._incoming and self.reading and not self._closing:
             self._incoming_ended = False
             if not self._protocol.eof_received():

@@ -9,16 +9,33 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from mailkeep.accounts import Account, AccountState, LoginRefused, Refusal
-from mailkeep.events import EventType
+from mailkeep.accounts import (
+    Account,
+    AccountState,
+    Admission,
+    CertificateClaim,
+    Claim,
+    Device,
+    Identified,
+    LoginRefused,
+    PasswordClaim,
+    Refusal,
+    ScramClaim,
+    ScramCredentials,
+    ScramKey,
+    TokenClaim,
+)
+from mailkeep.defence import Attempt, Consequences, Let, Success, Turned, Welcome
+from mailkeep.events import Event, EventSink, EventType
 from mailkeep.maildrop import Body, Listing, Maildrop, MaildropStore, Removal
 from mailkeep.maildrop.memory import MemoryStore
-from mailkeep.sasl import server_mechanisms
-from mailkeep.server import Gate, Holders, Meeting
+from mailkeep.sasl import ScramKeys
+from mailkeep.server import Gate, Holders, Meeting, Offers, Sessions
 from mailkeep.site import Limits
-from mailkeep.values import AccountId, Address, Index, Octets, Secret, Uidl
+from mailkeep.values import AccountId, Address, Index, IpAddress, Octets, Secret, Uidl
 
 PASSWORD = b"correct horse battery staple"
+TOKEN = b"a.good.token"
 ALICE, BOB = AccountId(1), AccountId(2)
 _IDS = {b"alice": ALICE, b"bob": BOB}
 _THEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -36,9 +53,15 @@ class Recorder:
     """Remembers every event."""
 
     events: list[tuple[EventType, dict[str, Any]]] = field(default_factory=list)
+    room: asyncio.Event | None = None
+    """While it is there and not set, what must not be missed waits."""
 
-    def emit(self, event: EventType, /, **fields: str | float | None) -> None:
-        self.events.append((event, fields))
+    def emit(self, event: Event) -> None:
+        self.events.append((event.type, dict(event.known())))
+
+    async def ready(self) -> None:
+        if self.room is not None:
+            await self.room.wait()
 
     def of(self, kind: EventType) -> list[dict[str, Any]]:
         """Return the fields of every event of this type."""
@@ -59,18 +82,98 @@ class OnePassword:
         self.held: asyncio.Event | None = None
         """While it is there and not set, every question waits."""
         self.fails: Exception | None = None
+        self.device: Device | None = None
+        """What everybody logs in with; None for the main password."""
+        self.used: list[str] = []
+        self.revoked: set[AccountId] = set()
 
-    async def check(self, name_untrusted: bytes, password_untrusted: Secret) -> Account:
-        self.asked.append(name_untrusted)
+    async def scram_keys(self, name_untrusted: bytes) -> ScramCredentials:
+        del name_untrusted
+        keys = ScramKeys.derive(Secret(PASSWORD), b"0123456789abcdef", 4096)
+        key = ScramKey(keys.stored_key, keys.server_key, None)
+        return ScramCredentials(keys.salt, keys.iterations, (key,))
+
+    async def identify(self, claim: Claim) -> Identified:
+        account = _IDS.get(claim.name_untrusted)
+        name = claim.name_untrusted.decode(errors="backslashreplace")
+        return Identified(name, account, self.device is not None, claim, None)
+
+    async def verify(self, identified: Identified, source: IpAddress) -> Admission:
+        del source
+        claim = identified.claim
+        self.asked.append(claim.name_untrusted)
         if self.held is not None:
             await self.held.wait()
         if self.fails is not None:
             raise self.fails
-        account = _IDS.get(name_untrusted)
-        if account is None or password_untrusted.reveal() != PASSWORD:
+        account = _IDS.get(claim.name_untrusted)
+        if account is None or not _is_right(claim):
             raise LoginRefused(Refusal.WRONG_PASSWORD)
-        address = Address(name_untrusted.decode(), "example.com")
-        return Account(account, address, AccountState.ENABLED, _THEN, _THEN)
+        address = Address(claim.name_untrusted.decode(), "example.com")
+        found = Account(account, address, AccountState.ENABLED, _THEN, _THEN)
+        return Admission(found, self.device, self.device is None, 1)
+
+    async def note_use(self, admission: Admission, source: IpAddress, client: str) -> None:
+        self.used.append(f"{admission.account.address} {source} {client}")
+
+    async def is_still_good(self, admission: Admission) -> bool:
+        return admission.account.id not in self.revoked
+
+
+def _is_right(claim: Claim) -> bool:
+    match claim:
+        case PasswordClaim(_, password):
+            return password.reveal() == PASSWORD
+        case ScramClaim(_, _, proved):
+            return proved is not None
+        case TokenClaim(_, token):
+            return token.reveal() == TOKEN
+        case CertificateClaim(_, sha256):
+            return bool(sha256)
+
+
+class OpenDoor:
+    """A door that everybody passes, unless the test says otherwise; it remembers what it heard."""
+
+    def __init__(self) -> None:
+        self.turns: Turned | None = None
+        self.unavailable: Exception | None = None
+        self.delayed_s = 0.0
+        self.welcome = Welcome(None, familiar=False)
+        self.consequences = Consequences()
+        self.banned: set[str] = set()
+        self.good: set[str] = set()
+        self.attempts: list[Attempt] = []
+        self.ends: list[str] = []
+        """`fail`, `succeed` and `give up`, as they came."""
+
+    def admits(self, source: IpAddress) -> bool:
+        return str(source) not in self.banned
+
+    def has_good_past(self, source: IpAddress) -> bool:
+        return str(source) in self.good
+
+    async def ask(self, attempt: Attempt) -> Let | Turned:
+        self.attempts.append(attempt)
+        if self.unavailable is not None:
+            raise self.unavailable
+        if self.delayed_s:
+            await asyncio.sleep(self.delayed_s)
+        return self.turns or Let(len(self.attempts), self.delayed_s, familiar=False)
+
+    async def fail(self, let: Let, *, account: AccountId | None) -> Consequences:
+        del let, account
+        self.ends.append("fail")
+        return self.consequences
+
+    async def succeed(self, let: Let, success: Success) -> Welcome:
+        del let, success
+        self.ends.append("succeed")
+        return self.welcome
+
+    async def give_up(self, let: Let) -> None:
+        del let
+        self.ends.append("give up")
 
 
 class HeldStore:
@@ -88,6 +191,7 @@ class HeldStore:
         self.read_fails: Exception | None = None
         self.commit_fails: Exception | None = None
         self.reports: Callable[[Removal], Removal] = lambda removal: removal
+        self.internationalised: set[Index] = set()
         self.begun = asyncio.Event()
         """Set when a commit begins."""
         self.steps: list[str] = []
@@ -112,6 +216,9 @@ class _Held:
         if self._store.read_fails is not None:
             raise self._store.read_fails
         return self._store.reading(await self._maildrop.read(index, body_lines=body_lines))
+
+    def is_internationalised(self, index: Index) -> bool:
+        return index in self._store.internationalised
 
     async def commit(self, deleted: Collection[Uidl]) -> Removal:
         self._store.begun.set()
@@ -149,6 +256,10 @@ class HugeStore:
         del index, body_lines
         return Pieces(_lines(self._octets))
 
+    def is_internationalised(self, index: Index) -> bool:
+        del index
+        return False
+
     async def commit(self, deleted: Collection[Uidl]) -> Removal:
         self.commits += 1
         return Removal(tuple(deleted), (), ())
@@ -170,6 +281,7 @@ class Pieces:
     def __init__(self, pieces: Iterable[bytes | Exception]) -> None:
         self._pieces = iter(pieces)
         self.closed = False
+        self.sha256: str | None = None
 
     async def next_piece(self) -> bytes:
         piece = next(self._pieces, b"")
@@ -190,26 +302,46 @@ def full_store() -> MemoryStore:
     return store
 
 
+QUICK = Limits(refusal_ms=0)
+"""Refusals are answered at once, so that a test need not wait for what it does not ask about."""
+
+
 def make_meeting(
     store: MaildropStore,
     *,
     check: OnePassword | None = None,
-    sink: Recorder | None = None,
-    limits: Limits | None = None,
+    door: OpenDoor | None = None,
+    sink: EventSink | None = None,
+    limits: Limits = QUICK,
+    utf8: bool = False,
+    offers: Offers | None = None,
     context: ssl.SSLContext | None = None,
+    end_point: bytes | None = None,
 ) -> Meeting:
     """Return what every session has in common."""
-    sink, limits = sink or Recorder(), limits or Limits()
+    sink = sink or Recorder()
 
-    def certificate() -> ssl.SSLContext:
+    def certificate() -> tuple[ssl.SSLContext, bytes | None]:
         assert context is not None, "this test has no certificate"
-        return context
+        return context, end_point
 
+    gate = Gate(
+        check=check or OnePassword(),
+        door=door or OpenDoor(),
+        seal=lambda password: b"sealed" + password.reveal(),
+        sink=sink,
+        credentials_s=limits.credentials_s,
+        refusal_s=limits.refusal_ms / 1000,
+        login_delay_s=limits.login_delay_s,
+        utf8=utf8,
+    )
     return Meeting(
-        gate=Gate(check or OnePassword(), server_mechanisms(), sink, limits.credentials_s),
+        gate=gate,
         store=store,
         sink=sink,
         limits=limits,
         holders=Holders(),
-        tls_context=certificate,
+        sessions=Sessions(),
+        certificate=certificate,
+        offers=offers or Offers(),
     )

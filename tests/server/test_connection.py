@@ -1,7 +1,9 @@
 """Buffers, back-pressure and the last words of a connection."""
 
 import asyncio
+from ipaddress import ip_address
 
+import pytest
 from tests.server.fake_transport import FakeTransport
 from tests.server.parts import HugeStore, Recorder, full_store, make_meeting
 from tests.server.talking import PEER, Talk, logged_in, settle
@@ -10,11 +12,13 @@ from mailkeep.events import EventType
 from mailkeep.pop3 import Security
 from mailkeep.server.connection import (
     LINGER_S,
+    OUTPUT_LIMIT_BEFORE_LOGIN_OCTETS,
     OUTPUT_LIMIT_OCTETS,
     WATCH_EVERY_S,
     Connection,
 )
-from mailkeep.site import Limits
+from mailkeep.server.small_reads import ARRIVAL_OCTETS
+from mailkeep.site import Endpoint, Limits
 
 LIMITS = Limits()
 MIB = 1 << 20
@@ -44,25 +48,119 @@ class Echoing:
         return b""
 
 
+def a_connection() -> Connection:
+    return Connection(asyncio.get_running_loop(), PEER, LIMITS, lambda _: None, lambda _: None)
+
+
 async def test_nothing_is_read_from_a_client_that_does_not_read() -> None:
     """Whatever makes the answers: in a handshake, or on request (RFC 8446 section 4.6.3)."""
-    connection = Connection(
-        asyncio.get_running_loop(), PEER, LIMITS, lambda _: None, lambda _: None
-    )
+    connection = a_connection()
     transport = FakeTransport(connection)
     transport.stop_reading()
     starting = asyncio.create_task(connection.start_tls(Echoing()))
     for _ in range(1000):
-        transport.send(b"k" * 1024)
+        transport.send(b"k" * 100)
         await asyncio.sleep(0)
-    assert transport.most_waiting < 2 * OUTPUT_LIMIT_OCTETS
+    assert transport.most_waiting < 2 * OUTPUT_LIMIT_BEFORE_LOGIN_OCTETS
     transport.resume_reading_everything()
     await settle()
-    assert transport.most_waiting < 2 * OUTPUT_LIMIT_OCTETS
+    assert transport.most_waiting < 2 * OUTPUT_LIMIT_BEFORE_LOGIN_OCTETS
     transport.resume_reading_everything()
     await settle()
     assert transport.reading
     starting.cancel()
+
+
+async def test_a_stranger_who_does_not_read_his_answers_costs_little() -> None:
+    """Before login 4 KiB wait and not 256; the rest is not even asked for."""
+    talk = Talk(make_meeting(full_store()))
+    talk.transport.stop_reading()
+    for _ in range(500):
+        talk.transport.send(b"CAPA\r\n" * 100)
+    await settle()
+    assert not talk.transport.reading
+    assert talk.transport.most_waiting < 3 * OUTPUT_LIMIT_BEFORE_LOGIN_OCTETS
+    talk.transport.resume_reading_everything()
+    await settle()
+    assert talk.heard().count(b"+OK capabilities") == 50_000
+
+
+async def test_a_stranger_who_sends_without_end_is_read_in_small_pieces() -> None:
+    """What was not asked for is the kernel's to keep, but for two reads."""
+    connection = a_connection()
+    transport = FakeTransport(connection)
+    transport.send(b"x" * MIB)
+    transport.send(b"y" * MIB)
+    await settle()
+    assert not transport.reading
+    assert len(connection._arrived) <= 2 * ARRIVAL_OCTETS
+    octets = 0
+    while octets < 2 * MIB:
+        octets += len(await connection.receive())
+        assert len(connection._arrived) <= 2 * ARRIVAL_OCTETS
+    assert octets == 2 * MIB
+
+
+async def test_after_login_more_may_wait_and_it_is_told_once() -> None:
+    """Bodies are written in large pieces, to somebody who is known."""
+    told: list[Connection] = []
+    loop = asyncio.get_running_loop()
+    connection = Connection(
+        loop, PEER, LIMITS, lambda _: None, lambda _: None, on_login=told.append
+    )
+    transport = FakeTransport(connection)
+    assert not connection.logged_in
+    for _ in range(2):
+        connection.logged_in = True
+    assert connection.logged_in
+    assert told == [connection]
+    transport.stop_reading()
+    connection.write(b"x" * (OUTPUT_LIMIT_OCTETS - 1))
+    connection.flush()
+    assert not transport.writing_paused
+
+
+async def test_a_connection_that_was_ended_logs_nobody_in() -> None:
+    """Its place is another's by then."""
+    told: list[Connection] = []
+    loop = asyncio.get_running_loop()
+    connection = Connection(
+        loop, PEER, LIMITS, lambda _: None, lambda _: None, on_login=told.append
+    )
+    FakeTransport(connection)
+    connection.abort("a test")
+    connection.logged_in = True
+    assert (told, connection.logged_in) == ([], False)
+
+
+async def test_a_connection_that_was_aborted_before_it_began_never_begins() -> None:
+    """Under a flood its place may be taken before the loop has made its transport."""
+    started: list[Connection] = []
+    ended: list[Connection] = []
+    loop = asyncio.get_running_loop()
+    connection = Connection(loop, PEER, LIMITS, started.append, ended.append)
+    connection.abort("a test")
+    assert not connection.has_begun
+    transport = FakeTransport(connection)
+    await settle()
+    assert (started, ended) == ([], [connection])
+    assert transport.lost.result() == "aborted"
+
+
+@pytest.mark.parametrize(
+    ("host", "source"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8::7", "2001:db8::7"),
+        ("fe80::1%eth0", "fe80::1"),
+    ],
+)
+async def test_the_source_is_the_address_alone(host: str, source: str) -> None:
+    """RFC 4291 section 2.5.5.2: an IPv4 address is itself, however it came; a zone is ours."""
+    loop = asyncio.get_running_loop()
+    connection = Connection(loop, Endpoint(host, 1), LIMITS, lambda _: None, lambda _: None)
+    assert connection.source == ip_address(source)
 
 
 async def test_reading_stops_while_commands_wait() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from mailkeep.pop3 import Security
 from mailkeep.server import Listener
-from mailkeep.server.listener import (
+from mailkeep.server.connection import source_of
+from mailkeep.server.kernel import (
     DESCRIPTORS_A_CONNECTION,
     MOST_DESCRIPTORS,
     RESERVED_DESCRIPTORS,
@@ -88,7 +89,7 @@ def test_the_address_decides_what_may_be_said(
         cleartext_from=Networks(cleartext),
     )
     with closing(socket.socket()) as unused:
-        assert Listener(settings, unused).security_for(Endpoint(peer, 1)) is security
+        assert Listener(settings, unused).security_for(source_of(Endpoint(peer, 1))) is security
 
 
 @pytest.mark.parametrize("seconds", [1, 5, 6, 10, 60, 7200])

@@ -74,7 +74,7 @@ async def test_a_name_cannot_forge_a_line_or_a_field(
     name: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A name is whatever a stranger sends; it stays one field of one line."""
-    talk = Talk(make_meeting(full_store(), sink=LogSink()))  # type: ignore[arg-type]  # a sink
+    talk = Talk(make_meeting(full_store(), sink=LogSink()))
     await talk.say(b"USER %b\r\nPASS x\r\n" % name)
     [line] = capsys.readouterr().err.splitlines()
     assert line.isprintable()

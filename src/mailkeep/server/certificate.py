@@ -6,11 +6,12 @@ What cannot be used leaves the certificate before in force, and is told.
 import ssl
 from datetime import UTC, datetime
 
-from mailkeep.events import EventSink, EventType
+from mailkeep.events import EventSink
+from mailkeep.events import types as events
 from mailkeep.site import Site, TlsVersion
 from mailkeep.tls import CertificateProblem
 from mailkeep.tls.authority import SERVER, renew_if_due
-from mailkeep.tls.certificates import Certificates
+from mailkeep.tls.certificates import Certificates, InForce
 
 _MINIMUM = {
     TlsVersion.TLS_1_2: ssl.TLSVersion.TLSv1_2,
@@ -32,9 +33,9 @@ class SiteCertificate:
         self.renew()
         self._certificates = _read(site)
 
-    def context(self) -> ssl.SSLContext:
-        """Return the context for one new connection."""
-        return self._certificates.context
+    def current(self) -> InForce:
+        """Return the context for one new connection, and the channel binding that goes with it."""
+        return self._certificates.in_force
 
     def change(self, site: Site) -> None:
         """Read the files that the settings name now, whatever they look like.
@@ -44,13 +45,13 @@ class SiteCertificate:
         """
         self._certificates = _read(site)
         self._site = site
-        self._tell_loaded()
+        self.tell_loaded()
 
     def look(self) -> None:
         """Reload the files if they changed."""
         try:
             if self._certificates.reload_if_changed() is not None:
-                self._tell_loaded()
+                self.tell_loaded()
         except CertificateProblem as problem:
             self.tell_rejected(problem)
 
@@ -60,21 +61,27 @@ class SiteCertificate:
             return
         try:
             if renew_if_due(self._site.tls, self._site.settings.hostname, datetime.now(UTC)):
-                self._sink.emit(EventType.CERTIFICATE_RENEWED, path=str(self._site.certificate))
+                self._sink.emit(events.CertificateRenewed(path=str(self._site.certificate)))
         except CertificateProblem as problem:
             self.tell_rejected(problem)
 
     def tell_rejected(self, problem: CertificateProblem) -> None:
         """Tell that the certificate before stays in force, and why."""
-        self._sink.emit(EventType.CERTIFICATE_REJECTED, reason=str(problem), hint=problem.hint)
+        self._sink.emit(events.CertificateRejected(reason=str(problem), hint=problem.hint))
 
-    def _tell_loaded(self) -> None:
+    def tell_loaded(self) -> None:
+        """Tell which certificate new connections are shown."""
         self._sink.emit(
-            EventType.CERTIFICATE_LOADED,
-            path=str(self._site.certificate),
-            not_after=self._certificates.description.not_after.isoformat(),
+            events.CertificateLoaded(
+                path=str(self._site.certificate),
+                not_after=self._certificates.description.not_after.isoformat(),
+            )
         )
 
 
 def _read(site: Site) -> Certificates:
-    return Certificates(site.certificate, site.key, minimum=_MINIMUM[site.settings.tls.minimum])
+    tls = site.settings.tls
+    client_ca = None if tls.client_ca is None else site.folder / tls.client_ca
+    return Certificates(
+        site.certificate, site.key, minimum=_MINIMUM[tls.minimum], client_ca=client_ca
+    )

@@ -4,25 +4,35 @@ It owns every buffer between the socket and the protocol. Reading pauses while w
 been asked for, writing waits while the client is behind, and all that a client can make us wait for
 has a clock on it.
 
+What a stranger can make us keep is small: two small reads before reading pauses, and little output
+until somebody has logged in.
+
 Known limit: octets count as taken by the client when the kernel took them, so the last few hundred
 KiB of a stalled download are seen as progress.
 """
 
 import asyncio
+import secrets
 from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
 from typing import cast
 
 from mailkeep.server.channel import PLAIN, Channel
+from mailkeep.server.small_reads import SmallReads
 from mailkeep.server.stall import OutputWatch
 from mailkeep.server.wire import Disconnected
 from mailkeep.site import Endpoint, Limits
 from mailkeep.tls import TlsError
+from mailkeep.values import IpAddress
 
 GATHER_OCTETS = 16_384
 """Answers to pipelined commands leave together, up to a full TLS record (RFC 8446 section 5.1)."""
 
 OUTPUT_LIMIT_OCTETS = 262_144
 """What may wait for one client before the program that writes has to wait too."""
+
+OUTPUT_LIMIT_BEFORE_LOGIN_OCTETS = 4096
+"""The same for a stranger: a handshake's longest flight, or a list of capabilities."""
 
 WATCH_EVERY_S = 5.0
 """How often output that waits is looked at; small beside the shortest limit, 60 s."""
@@ -31,22 +41,37 @@ LINGER_S = 2.0
 """How long to listen on after a refusal: closing with unread octets makes the kernel send RST,
 and the client would never read why."""
 
+SESSION_OCTETS = 8
+"""Of a session's random name: two in a site's life are alike with a chance of one in a billion when
+there were 200,000 of them, and so long as logs are kept nobody confuses two."""
 
-class Connection(asyncio.Protocol):
-    """A client's connection, from accept to the end; implements `Wire`."""
+
+class Connection(SmallReads):
+    """A client's connection, from accept to the end; implements `Wire`.
+
+    Attributes:
+        peer: who is on the other side; behind a proxy that is believed, the client itself.
+        source: the address of `peer`, an IPv4 one that came over IPv6 as itself.
+        session: names this connection in every event, from its first octet to its last.
+        opened_at: when it was accepted, by the loop's clock.
+    """
 
     __slots__ = (
         "_arrived",
+        "_begun",
         "_channel",
         "_deadline",
         "_deadline_at",
         "_end_of_input",
         "_ended",
         "_expected",
+        "_gather_octets",
         "_limits",
         "_lingering",
+        "_logged_in",
         "_loop",
         "_on_end",
+        "_on_login",
         "_on_start",
         "_reading_paused",
         "_sent",
@@ -59,7 +84,10 @@ class Connection(asyncio.Protocol):
         "_watch",
         "_watch_timer",
         "_writable",
+        "opened_at",
         "peer",
+        "session",
+        "source",
     )
 
     def __init__(
@@ -69,6 +97,8 @@ class Connection(asyncio.Protocol):
         limits: Limits,
         on_start: Callable[["Connection"], None],
         on_end: Callable[["Connection"], None],
+        *,
+        on_login: Callable[["Connection"], None] = lambda _: None,
     ) -> None:
         """Wait for the transport.
 
@@ -78,12 +108,20 @@ class Connection(asyncio.Protocol):
             limits: how long things may take.
             on_start: told when octets can flow.
             on_end: told when the socket is closed.
+            on_login: told when somebody has logged in.
         """
         self.peer = peer
+        self.source = source_of(peer)
+        self.session = secrets.token_hex(SESSION_OCTETS)
+        self.opened_at = loop.time()
+        self._begun = False
+        self._logged_in = False
+        self._gather_octets = OUTPUT_LIMIT_BEFORE_LOGIN_OCTETS
         self._loop = loop
         self._limits = limits
         self._on_start = on_start
         self._on_end = on_end
+        self._on_login = on_login
         self._transport: asyncio.Transport
         self._channel: Channel = PLAIN
         self._arrived = b""
@@ -126,7 +164,7 @@ class Connection(asyncio.Protocol):
         """See `Wire.write`."""
         self._unsent.append(octets)
         self._unsent_octets += len(octets)
-        if self._unsent_octets >= GATHER_OCTETS:
+        if self._unsent_octets >= self._gather_octets:
             self.flush()
 
     def flush(self) -> None:
@@ -169,6 +207,24 @@ class Connection(asyncio.Protocol):
         self._check_not_ended()
 
     # What the meeting of the programs does with it.
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether octets could flow: whoever was told of the start knows of the end, too."""
+        return self._begun
+
+    @property
+    def logged_in(self) -> bool:
+        """Whether somebody has logged in; from then on more output may wait."""
+        return self._logged_in
+
+    @logged_in.setter
+    def logged_in(self, logged_in: bool) -> None:
+        if logged_in and not self._logged_in and self._ended is None:
+            self._logged_in = True
+            self._gather_octets = GATHER_OCTETS
+            self._transport.set_write_buffer_limits(high=OUTPUT_LIMIT_OCTETS)
+            self._on_login(self)
 
     async def start_tls(self, channel: Channel) -> None:
         """Send what is unsent in clear, then let nothing pass but through `channel`.
@@ -217,7 +273,8 @@ class Connection(asyncio.Protocol):
     def abort(self, reason: str) -> None:
         """Close at once, also what is closing already; what the client has not taken is dropped."""
         self._end(reason)
-        self._transport.abort()
+        if self._begun:
+            self._transport.abort()
 
     def stop(self) -> None:
         """Let the command under way end, and take no other."""
@@ -228,9 +285,13 @@ class Connection(asyncio.Protocol):
     # What the transport tells.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Begin, unless it was aborted before."""
+        self._begun = True
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=OUTPUT_LIMIT_OCTETS)
+        if self._ended is not None:
+            self._transport.abort()
+            return
+        self._transport.set_write_buffer_limits(high=OUTPUT_LIMIT_BEFORE_LOGIN_OCTETS)
         self._on_start(self)
 
     def data_received(self, data: bytes) -> None:
@@ -383,3 +444,10 @@ class Connection(asyncio.Protocol):
             self._watch_timer = self._loop.call_later(WATCH_EVERY_S, self._look_at_output)
             return
         self.abort(reason)
+
+
+def source_of(peer: Endpoint) -> IpAddress:
+    """Return the address of an endpoint, an IPv4 one that came over IPv6 as itself."""
+    address = ip_address(peer.host.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address

@@ -1,15 +1,22 @@
-"""A connection and the protocol's server side, side by side: commands in, replies out."""
+"""A connection and the protocol's server side, side by side: commands in, replies out.
+
+What a client has asked for about texts lives here, because it lasts from before login to after it:
+the language (LANG) and whether it takes internationalised messages (UTF8), RFC 6856.
+"""
 
 from mailkeep.pop3 import (
     Command,
     HangUp,
     LocalProtocolError,
     NeedData,
+    OkLines,
     Refused,
     Reply,
     SaslResponse,
     ServerSide,
 )
+from mailkeep.server import replies
+from mailkeep.server.texts import DEFAULT_LANGUAGE, LANGUAGES, choose_language, translate
 from mailkeep.server.wire import Disconnected, Wire
 from mailkeep.values import Secret
 
@@ -24,11 +31,14 @@ class ClosedByUs(Exception):
 class Dialogue:
     """One conversation under one state of encryption."""
 
-    __slots__ = ("_turn", "core", "wire")
+    __slots__ = ("_turn", "core", "language", "utf8", "wire")
 
     def __init__(self, wire: Wire, core: ServerSide) -> None:
         self.wire = wire
         self.core = core
+        self.language = DEFAULT_LANGUAGE
+        self.utf8 = False
+        """Whether the client takes internationalised messages as they are."""
         self._turn = 0
 
     async def next_command(self) -> Command:
@@ -65,14 +75,27 @@ class Dialogue:
 
     def answer(self, reply: Reply) -> None:
         """Send the one reply to the command that `next_command` returned."""
-        self.wire.write(self.core.answer(reply))
+        self.wire.write(self.core.answer(translate(reply, self.language)))
+
+    def answer_lang(self, tag_untrusted: bytes | None) -> None:
+        """Answer LANG: list the languages, or speak another one from its answer on (RFC 6856)."""
+        if tag_untrusted is None:
+            lines = tuple(f"{tag} {name}".encode() for tag, name in LANGUAGES)
+            self.answer(OkLines(replies.LANGUAGES, lines))
+            return
+        language = choose_language(tag_untrusted)
+        if language is None:
+            self.answer(replies.UNKNOWN_LANGUAGE)
+            return
+        self.language = language
+        self.answer(replies.LANGUAGE_CHANGED[language])
 
     def challenge(self, data: bytes) -> None:
         """Ask for the next answer in an AUTH exchange."""
         self.wire.write(self.core.challenge(data))
 
     def _refuse(self, refused: Refused) -> None:
-        self.wire.write(refused.reply.wire())
+        self.wire.write(translate(refused.reply, self.language).wire())
         if refused.close:
             raise ClosedByUs(refused.reply.text.decode())
 

@@ -1,22 +1,33 @@
 """Accepting connections: how many at once, from where, and what when descriptors run out.
 
 The loop's own accepting drops connections without a word when the process has no descriptors left;
-this one pauses, so that clients wait in the kernel's queue and nothing spins.
+this one pauses, so that clients wait in the kernel's queue and nothing spins. Whoever is turned
+away is closed without a word, before TLS: the outside learns nothing, and it costs the least.
+
+It must not know what is said on a connection.
+
+Known limit: a proxy's connection has no place until its header has come; there are so many of these
+and no more, and each has three seconds.
 """
 
 import asyncio
-import contextlib
-import resource
 import socket
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address
 
-from mailkeep.events import EventSink, EventType
+from mailkeep.defence import LoginDoor
+from mailkeep.defence.prefixes import NARROW_BITS, prefix_of
+from mailkeep.events import EventSink
+from mailkeep.events import types as events
 from mailkeep.pop3 import Security
-from mailkeep.server.connection import Connection
+from mailkeep.server.connection import Connection, source_of
+from mailkeep.server.kernel import capacity_under, end_dead_peers, raise_descriptor_limit
+from mailkeep.server.places import NoPlace, Origin, Places
+from mailkeep.server.proxied import Proxied
+from mailkeep.server.turned_away import TurnedAway
 from mailkeep.site import Endpoint, Limits, Listen, Service
+from mailkeep.values import IpAddress
 
 ACCEPTS_A_TURN = 64
 """Connections that one listener takes before the sessions get their turn."""
@@ -24,20 +35,17 @@ ACCEPTS_A_TURN = 64
 RETRY_S = 1.0
 """How long accepting pauses when it fails: out of descriptors or of memory, the network is down."""
 
+WITHOUT_HEADER_LIMIT = 1024
+"""Connections of proxies whose header has not come: it comes at once, so these are some turns."""
+
 BACKLOG = 1024
 """Handshakes that the kernel keeps for us; it cuts this to net.core.somaxconn."""
 
-KEEPALIVE_PROBES = 3
-"""Without an answer, then the peer is gone: one or two may be lost on the way."""
-
-RESERVED_DESCRIPTORS = 128
-"""Listeners, database, index files, locks, the log, and what libraries open."""
-
-MOST_DESCRIPTORS = 1 << 20
-"""Linux' own ceiling (fs.nr_open); containers are given limits of a thousand times that."""
-
-DESCRIPTORS_A_CONNECTION = 2
-"""Its socket, and the message that it is being sent."""
+NOT_ALLOWED = "not in allow"
+BANNED = "banned"
+TOO_MANY_WITHOUT_HEADER = "too many connections without a PROXY header"
+MADE_ROOM = "made room for a new connection"
+"""Why connections are not made, or end: these are for the log and for figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +55,13 @@ class Listener:
     settings: Listen
     socket: socket.socket
 
-    def security_for(self, peer: Endpoint) -> Security | None:
+    def security_for(self, source: IpAddress) -> Security | None:
         """Return what protects a new connection, None when it may not be made at all."""
-        address = ip_address(peer.host.partition("%")[0])
-        if address not in self.settings.allow:
+        if source not in self.settings.allow:
             return None
         if self.settings.service is Service.POP3S:
             return Security.TLS
-        if address in self.settings.cleartext_from:
+        if source in self.settings.cleartext_from:
             return Security.CLEARTEXT_ALLOWED
         return Security.STLS_FIRST
 
@@ -67,7 +74,7 @@ class Listener:
         return f"{self.settings.service.value} {self.endpoint}"
 
 
-class Door:
+class Entrance:
     """Lets clients in through every listener of a server, never more at once than it has room."""
 
     def __init__(
@@ -75,19 +82,32 @@ class Door:
         listeners: Sequence[Listener],
         limits: Limits,
         sink: EventSink,
+        door: LoginDoor,
         on_start: Callable[[Connection, Security], None],
     ) -> None:
+        """Make ready; must be called in a running event loop.
+
+        Args:
+            listeners: bound sockets.
+            limits: how many may come, and how long things may take.
+            sink: who is told.
+            door: knows who is banned and who has a good past.
+            on_start: told of each connection on which octets can flow.
+        """
         self.connections: set[Connection] = set()
         self._listeners = list(listeners)
         self._limits = limits
-        self._capacity = capacity_under(limits.connections, raise_descriptor_limit())
+        self._places: Places[Connection] = Places(_capacity(limits), limits.connections_per_prefix)
+        self._turned_away = TurnedAway()
         self._sink = sink
+        self._door = door
         self._on_start = on_start
         self._loop = asyncio.get_running_loop()
         self._paused = True
         self._closed = False
         self._everybody_left = asyncio.Event()
         self._arriving: set[asyncio.Task[None]] = set()
+        self._proxied: set[Proxied] = set()
 
     def open(self) -> None:
         """Begin to accept."""
@@ -102,17 +122,19 @@ class Door:
         self._closed = True
         for listener in self._listeners:
             listener.socket.close()
+        for proxied in tuple(self._proxied):
+            proxied.close()
         if not self.connections:
             self._everybody_left.set()
 
     async def wait_until_empty(self) -> None:
-        """Return when nobody is left inside; the door must be closed."""
+        """Return when nobody is left inside; the entrance must be closed."""
         await self._everybody_left.wait()
 
     def reload(self, limits: Limits, listens: Sequence[Listen]) -> bool:
         """Use other settings from the next connection on; see `Server.reload`."""
         self._limits = limits
-        self._capacity = capacity_under(limits.connections, raise_descriptor_limit())
+        self._places.resize(_capacity(limits), limits.connections_per_prefix)
         by_place = {(one.service, one.address): one for one in listens}
         known = {(one.settings.service, one.settings.address) for one in self._listeners}
         self._listeners = [
@@ -123,6 +145,8 @@ class Door:
         ]
         self._resume_if_there_is_room()
         return known == by_place.keys()
+
+    # Accepting.
 
     def _listener(self, listening: socket.socket) -> Listener:
         return next(one for one in self._listeners if one.socket is listening)
@@ -141,8 +165,8 @@ class Door:
 
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(ACCEPTS_A_TURN):
-            if len(self.connections) >= self._capacity:
-                self._sink.emit(EventType.ACCEPTING_PAUSED, reason="all connections are taken")
+            if not self._places.has_room:
+                self._sink.emit(events.AcceptingPaused(reason=NoPlace.SERVER_IS_FULL.value))
                 self._pause()
                 return
             try:
@@ -152,97 +176,144 @@ class Door:
             except OSError as error:
                 self._pause_a_while(error)
                 return
-            self._let_in(self._listener(listening), accepted, Endpoint(*address[:2]))
+            self._let_in(self._listener(listening), accepted, _peer(address))
 
     def _pause_a_while(self, error: OSError) -> None:
-        self._sink.emit(EventType.ACCEPTING_PAUSED, reason=str(error))
+        self._sink.emit(events.AcceptingPaused(reason=str(error)))
         self._pause()
         self._loop.call_later(RETRY_S, self._resume)
 
+    def _resume_if_there_is_room(self) -> None:
+        if self._paused and not self._closed and self._places.has_room:
+            self._sink.emit(events.AcceptingResumed())
+            self._resume()
+
+    # Who comes in.
+
     def _let_in(self, listener: Listener, accepted: socket.socket, peer: Endpoint) -> None:
-        security = listener.security_for(peer)
-        if security is None:
-            self._sink.emit(EventType.CONNECTION_REFUSED, peer=str(peer), listener=str(listener))
+        if source_of(peer) in listener.settings.proxy_from:
+            self._let_proxy_in(listener, accepted, peer)
+            return
+        connection = self._enter(listener, peer)
+        if connection is None:
             accepted.close()
             return
+        self._start(self._connect(connection, accepted))
+
+    def _let_proxy_in(self, listener: Listener, accepted: socket.socket, proxy: Endpoint) -> None:
+        if len(self._proxied) >= WITHOUT_HEADER_LIMIT:
+            self._turn_away(listener, proxy, TOO_MANY_WITHOUT_HEADER)
+            accepted.close()
+            return
+        self._start(self._hear_proxy(self._proxied_at(listener, proxy), accepted))
+
+    def _start(self, arrival: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(arrival)
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
+
+    def _proxied_at(self, listener: Listener, proxy: Endpoint) -> Proxied:
+        """Return a proxy's connection at its start; the client is judged when it is known."""
+        proxied = Proxied(
+            self._loop,
+            lambda client: self._enter(listener, client or proxy),
+            lambda reason: self._turn_away(listener, proxy, reason),
+            self._proxied.discard,
+        )
+        self._proxied.add(proxied)
+        return proxied
+
+    def _enter(self, listener: Listener, peer: Endpoint) -> Connection | None:
+        """Return a connection that has a place, or turn it away."""
+        source = source_of(peer)
+        security = listener.security_for(source)
+        if security is None:
+            self._turn_away(listener, peer, NOT_ALLOWED)
+            return None
+        if not self._door.admits(source):
+            self._turn_away(listener, peer, BANNED)
+            return None
         connection = Connection(
             self._loop,
             peer,
             self._limits,
             lambda connection: self._on_start(connection, security),
             self._ended,
+            on_login=self._places.settle,
         )
-        self.connections.add(connection)  # it counts from here on, once
-        arrival = self._loop.create_task(self._connect(connection, accepted))
-        self._arriving.add(arrival)
-        arrival.add_done_callback(self._arriving.discard)
+        origin = Origin(_narrow_prefix(source), self._door.has_good_past(source))
+        room = self._places.take(connection, origin)
+        if isinstance(room, NoPlace):
+            self._turn_away(listener, peer, room.value)
+            return None
+        if room.displaced is not None:
+            self._displace(room.displaced)
+        self.connections.add(connection)
+        self._sink.emit(
+            events.ConnectionOpened(
+                session=connection.session, peer=str(peer), listener=str(listener)
+            )
+        )
+        return connection
+
+    def _displace(self, connection: Connection) -> None:
+        """End a connection that has not logged in; if a session runs on it, that tells the end."""
+        if not connection.has_begun:
+            self._sink.emit(
+                events.ConnectionBroken(
+                    session=connection.session, peer=str(connection.peer), reason=MADE_ROOM
+                )
+            )
+        connection.abort(MADE_ROOM)
+
+    def _turn_away(self, listener: Listener, peer: Endpoint, reason: str) -> None:
+        """Tell, now and then, who is not let in."""
+        whom = _narrow_prefix(source_of(peer)), reason.partition(":")[0]
+        times = self._turned_away.count(whom, self._loop.time())
+        if times:
+            self._sink.emit(
+                events.ConnectionRefused(
+                    peer=str(peer), listener=str(listener), reason=reason, count=times
+                )
+            )
+
+    async def _hear_proxy(self, proxied: Proxied, accepted: socket.socket) -> None:
+        if not await self._attach(proxied, accepted):
+            proxied.close()
 
     async def _connect(self, connection: Connection, accepted: socket.socket) -> None:
+        if not await self._attach(connection, accepted):
+            self._ended(connection)
+
+    async def _attach(self, protocol: asyncio.BaseProtocol, accepted: socket.socket) -> bool:
+        """Give a socket to a protocol; False if it ended before it began."""
         try:
             accepted.settimeout(0)
             end_dead_peers(accepted, self._limits.dead_peer_s)
-            await self._loop.connect_accepted_socket(lambda: connection, accepted)
-        except OSError:  # it ended before it began
+            await self._loop.connect_accepted_socket(lambda: protocol, accepted)
+        except OSError:
             accepted.close()
-            self._ended(connection)
+            return False
+        return True
 
     def _ended(self, connection: Connection) -> None:
+        self._places.leave(connection)
         self.connections.discard(connection)
         if self._closed and not self.connections:
             self._everybody_left.set()
         self._resume_if_there_is_room()
 
-    def _resume_if_there_is_room(self) -> None:
-        if self._paused and not self._closed and len(self.connections) < self._capacity:
-            self._sink.emit(EventType.ACCEPTING_RESUMED)
-            self._resume()
+
+def _capacity(limits: Limits) -> int:
+    return capacity_under(limits.connections, raise_descriptor_limit())
 
 
-def end_dead_peers(accepted: socket.socket, seconds: float) -> None:
-    """Let the kernel end the connection of a peer that is gone (RFC 1122 4.2.3.6, RFC 5482).
-
-    Args:
-        accepted: a connection's socket.
-        seconds: after which a dead peer must have been noticed, idle or not; 0 for never.
-    """
-    if not seconds:
-        return
-    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if sys.platform != "linux":
-        return
-    probe_s = max(1, int(seconds) // (2 * KEEPALIVE_PROBES))
-    idle_s = max(1, int(seconds) - KEEPALIVE_PROBES * probe_s)
-    for option, value in (
-        (socket.TCP_KEEPIDLE, idle_s),
-        (socket.TCP_KEEPINTVL, probe_s),
-        (socket.TCP_KEEPCNT, KEEPALIVE_PROBES),
-        (socket.TCP_USER_TIMEOUT, int(seconds * 1000)),
-    ):
-        accepted.setsockopt(socket.IPPROTO_TCP, option, value)
+def _narrow_prefix(source: IpAddress) -> str:
+    return prefix_of(source, NARROW_BITS[source.version])
 
 
-def raise_descriptor_limit() -> int:
-    """Raise the soft limit of open files to the hard one, where that is allowed.
-
-    Returns:
-        How many files this process may have open.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        # A sandbox may forbid it; the soft limit stands then.
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
-
-
-def capacity_under(connections: int, descriptors: int) -> int:
-    """Return how many connections may be open at once.
-
-    Args:
-        connections: the operator's limit; 0 for none.
-        descriptors: files that the process may have open.
-    """
-    possible = max(1, (descriptors - RESERVED_DESCRIPTORS) // DESCRIPTORS_A_CONNECTION)
-    return min(connections, possible) if connections else possible
+def _peer(address: tuple[str, int]) -> Endpoint:
+    """Return whom accept(2) named, an IPv4 client of an IPv6 socket as itself."""
+    peer = Endpoint(*address[:2])
+    source = source_of(peer)
+    return Endpoint(str(source), peer.port) if isinstance(source, IPv4Address) else peer

@@ -5,35 +5,52 @@ STLS), the lease and the snapshot, the answer to the login, `after_login`, the e
 """
 
 import asyncio
+import secrets
 import ssl
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from mailkeep.events import EventSink, EventType
+from mailkeep.accounts import May
+from mailkeep.events import EventSink
+from mailkeep.events import types as events
 from mailkeep.maildrop import Maildrop, MaildropBusy, MaildropStore, MaildropUnavailable
-from mailkeep.pop3 import Err, Security, ServerSide
+from mailkeep.pop3 import CapabilityOffers, Err, Security, ServerSide
+from mailkeep.sasl import ChannelBinding, MechanismOffers, server_mechanisms
 from mailkeep.server import replies
-from mailkeep.server.after_login import Session, Tally, serve_maildrop
+from mailkeep.server.after_login import Session, Telling, Who, serve_maildrop
 from mailkeep.server.before_login import (
     Admitted,
     Gate,
     LeftBeforeLogin,
     Outcome,
     StlsGranted,
+    Visitor,
     admit,
 )
 from mailkeep.server.connection import Connection
 from mailkeep.server.dialogue import ClosedByUs, Dialogue
 from mailkeep.server.holders import Holders
+from mailkeep.server.sessions import LoggedIn, Sessions
 from mailkeep.server.wire import Disconnected
 from mailkeep.site import Limits
-from mailkeep.tls import TlsChannel
+from mailkeep.tls import TlsChannel, TlsFacts
 from mailkeep.values import AccountId
 
 STORE_SHARE = 0.9
 """Of the time to open a maildrop, what the store may use; in the rest it keeps what it learnt."""
+
+_NONCE_OCTETS = 18
+"""RFC 5802 section 5.1 wants it unpredictable; base64 has no remainder with 18."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """Which mechanisms a site offers, where the connection allows them."""
+
+    scram_plus: bool = False
+    tokens: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +62,12 @@ class Meeting:
     sink: EventSink
     limits: Limits
     holders: Holders
-    tls_context: Callable[[], ssl.SSLContext]
-    """The certificate that is good now."""
+    sessions: Sessions
+    certificate: Callable[[], tuple[ssl.SSLContext, bytes | None]]
+    """The certificate that is good now, and its `tls-server-end-point` (RFC 5929)."""
+    offers: Offers = Offers()
+    on_command: Callable[[str, float], None] = lambda _verb, _seconds: None
+    """Told each command after login and how many seconds it took."""
 
     async def serve(self, connection: Connection, security: Security) -> None:
         """Run one connection from its first octet to its last; never raises.
@@ -64,36 +85,85 @@ class Meeting:
             connection.close()
         except Exception as bug:  # noqa: BLE001  # the top of a connection's task: it alone ends
             self.sink.emit(
-                EventType.INTERNAL_ERROR,
-                peer=str(connection.peer),
-                reason=repr(bug),
-                trace=traceback.format_exc(),
+                events.InternalError(
+                    session=connection.session,
+                    peer=str(connection.peer),
+                    reason=repr(bug),
+                    trace=traceback.format_exc(),
+                )
             )
             connection.abort("internal error")
 
     async def _converse(self, connection: Connection, security: Security) -> None:
         if security is Security.TLS:
-            await self._start_tls(connection)
+            visitor = await self._start_tls(connection)
+        else:
+            visitor = self._visitor(connection, None, None)
         dialogue = self._start(connection, security)
         connection.write(replies.GREETING.wire())
         while True:
-            match await self._admit(connection, dialogue):
+            looks = self.sessions.looks
+            match await self._admit(connection, dialogue, visitor):
                 case LeftBeforeLogin():
                     return
                 case StlsGranted():
-                    await self._start_tls(connection)
+                    visitor = await self._start_tls(connection)
                     dialogue = self._start(connection, Security.TLS)
                 case Admitted() as admitted:
-                    if await self._serve_admitted(connection, dialogue, admitted):
-                        return
+                    session = self.sessions.add(connection, admitted.admission)
+                    try:
+                        if looks != self.sessions.looks and await self._is_revoked(session):
+                            dialogue.answer(replies.LOGIN_REFUSED)
+                        elif await self._serve_admitted(connection, dialogue, admitted, visitor):
+                            return
+                    finally:
+                        self.sessions.remove(session)
 
-    async def _start_tls(self, connection: Connection) -> None:
+    async def _start_tls(self, connection: Connection) -> Visitor:
         with self._telling_the_end(connection):
-            await connection.start_tls(TlsChannel(self.tls_context()))
+            context, end_point = self.certificate()
+            channel = TlsChannel(context)
+            await connection.start_tls(channel)
+        facts = channel.facts
+        self.sink.emit(
+            events.TlsAgreed(
+                session=connection.session,
+                peer=str(connection.peer),
+                version=facts.version,
+                suite=facts.suite,
+                group=facts.group,
+                server_name=facts.server_name,
+                client_certificate=facts.client_certificate_sha256,
+            )
+        )
+        return self._visitor(connection, facts, end_point)
 
-    async def _admit(self, connection: Connection, dialogue: Dialogue) -> Outcome:
+    def _visitor(
+        self, connection: Connection, facts: TlsFacts | None, end_point: bytes | None
+    ) -> Visitor:
+        certificate = facts.client_certificate_sha256 if facts else None
+        binding = None
+        if self.offers.scram_plus and facts and end_point:
+            binding = ChannelBinding("tls-server-end-point", end_point)
+        offers = MechanismOffers(
+            nonce=lambda: secrets.token_urlsafe(_NONCE_OCTETS),
+            scram=True,
+            binding=binding,
+            tokens=self.offers.tokens,
+            certificate=certificate is not None,
+        )
+        return Visitor(
+            session=connection.session,
+            peer=str(connection.peer),
+            source=connection.source,
+            mechanisms=server_mechanisms(offers),
+            tls=facts.version if facts else None,
+            certificate=certificate,
+        )
+
+    async def _admit(self, connection: Connection, dialogue: Dialogue, visitor: Visitor) -> Outcome:
         with self._telling_the_end(connection):
-            return await admit(dialogue, self.gate, str(connection.peer))
+            return await admit(dialogue, self.gate, visitor)
 
     @contextmanager
     def _telling_the_end(self, connection: Connection) -> Iterator[None]:
@@ -101,8 +171,11 @@ class Meeting:
         try:
             yield
         except (ClosedByUs, Disconnected) as ended:
-            peer = str(connection.peer)
-            self.sink.emit(EventType.CONNECTION_BROKEN, peer=peer, reason=str(ended))
+            self.sink.emit(
+                events.ConnectionBroken(
+                    session=connection.session, peer=str(connection.peer), reason=str(ended)
+                )
+            )
             raise
 
     def _start(self, connection: Connection, security: Security) -> Dialogue:
@@ -114,36 +187,72 @@ class Meeting:
         return Dialogue(connection, core)
 
     async def _serve_admitted(
-        self, connection: Connection, dialogue: Dialogue, admitted: Admitted
+        self, connection: Connection, dialogue: Dialogue, admitted: Admitted, visitor: Visitor
     ) -> bool:
         """Open the maildrop, answer the login, and serve; False when the client may try again."""
-        maildrop = await self._open(admitted)
+        account = admitted.account.id
+        limit = self.limits.connections_per_account
+        if limit and self.sessions.count(account) > limit:
+            dialogue.answer(replies.SESSIONS_TAKEN)
+            return False
+        maildrop = await self._open(connection, admitted)
         if isinstance(maildrop, Err):
             dialogue.answer(maildrop)
             return False
-        holder = self.holders.add(admitted.account.id, connection)
+        connection.logged_in = True
+        holder = self.holders.add(account, connection)
         try:
-            await self._serve_open(connection, dialogue, admitted, maildrop)
+            await self._serve_open(connection, dialogue, admitted, maildrop, visitor)
         finally:
             await maildrop.close()
-            self.holders.remove(admitted.account.id, holder)
+            self.holders.remove(account, holder)
+        return True
+
+    async def _is_revoked(self, session: LoggedIn) -> bool:
+        """Tell whether a credential was revoked between the check and the session's beginning."""
+        if await self.gate.check.is_still_good(session.admission):
+            return False
+        session.tell_revoked(self.sink)
         return True
 
     async def _serve_open(
-        self, connection: Connection, dialogue: Dialogue, admitted: Admitted, maildrop: Maildrop
+        self,
+        connection: Connection,
+        dialogue: Dialogue,
+        admitted: Admitted,
+        maildrop: Maildrop,
+        visitor: Visitor,
     ) -> None:
-        tally = Tally()
+        address = str(admitted.account.address)
+        peer = str(connection.peer)
+        telling = Telling(
+            self.sink, Who(connection.session, address, peer, admitted.device), maildrop.listing
+        )
+        device = admitted.admission.device
         session = Session(
             maildrop=maildrop,
-            sink=self.sink,
-            tally=tally,
-            mechanisms=tuple(self.gate.mechanisms),
+            telling=telling,
+            offers=CapabilityOffers(
+                mechanisms=tuple(visitor.mechanisms),
+                utf8=self.gate.utf8,
+                login_delay_s=self.gate.login_delay_s,
+            ),
             idle_s=self.limits.idle_s,
-            account=str(admitted.account.address),
+            may_delete=device is None or device.may is May.DELETE,
+            on_command=self.on_command,
         )
-        who = {"account": session.account, "peer": str(connection.peer)}
         dialogue.answer(replies.LOGGED_IN)
-        self.sink.emit(EventType.LOGIN_ACCEPTED, **who, mechanism=admitted.mechanism)
+        self.sink.emit(
+            events.LoginAccepted(
+                session=connection.session,
+                account=address,
+                peer=peer,
+                mechanism=admitted.mechanism,
+                device=admitted.device,
+                familiar=admitted.familiar,
+            )
+        )
+        began_s = asyncio.get_running_loop().time()
         how = "internal error"
         try:
             await serve_maildrop(dialogue, session)
@@ -152,28 +261,29 @@ class Meeting:
             how = str(ended)
             raise
         finally:
-            self.sink.emit(EventType.SESSION_ENDED, **who, how=how, **asdict(tally))
+            telling.ended(how, asyncio.get_running_loop().time() - began_s)
 
-    async def _open(self, admitted: Admitted) -> Maildrop | Err:
+    async def _open(self, connection: Connection, admitted: Admitted) -> Maildrop | Err:
         """Take the lease and the snapshot, from a silent session of the same user if need be."""
-        account = admitted.account
+        session, address = connection.session, str(admitted.account.address)
         try:
             async with asyncio.timeout(self.limits.opening_s or None):
                 try:
                     return await self._open_store(admitted)
                 except MaildropBusy:
-                    if not await self._take_over(account.id):
+                    if not await self._take_over(admitted.account.id):
                         raise
-                    self.sink.emit(EventType.MAILDROP_TAKEN_OVER, account=str(account.address))
+                    self.sink.emit(events.MaildropTakenOver(session=session, account=address))
                     return await self._open_store(admitted)
         except MaildropBusy:
-            self.sink.emit(EventType.MAILDROP_BUSY, account=str(account.address))
+            self.sink.emit(
+                events.MaildropBusy(session=session, account=address, peer=str(connection.peer))
+            )
             return replies.MAILDROP_BUSY
         except (MaildropUnavailable, TimeoutError) as unavailable:
+            reason = str(unavailable) or "it took too long"
             self.sink.emit(
-                EventType.MAILDROP_UNAVAILABLE,
-                account=str(account.address),
-                reason=str(unavailable) or "it took too long",
+                events.MaildropUnavailable(session=session, account=address, reason=reason)
             )
             return replies.MAILDROP_UNAVAILABLE
 

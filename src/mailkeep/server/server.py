@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 
-from mailkeep.events import EventSink, EventType
+from mailkeep.events import EventSink
+from mailkeep.events import types as events
 from mailkeep.pop3 import Security
 from mailkeep.server.connection import Connection
-from mailkeep.server.listener import Door, Listener
+from mailkeep.server.listener import Entrance, Listener
 from mailkeep.server.meeting import Meeting
 from mailkeep.site import Listen
 
@@ -25,11 +26,16 @@ class Server:
         self._meeting = meeting
         self._sink = sink
         self._sessions: set[asyncio.Task[None]] = set()
-        self._door = Door(listeners, meeting.limits, sink, self._begin)
+        self._entrance = Entrance(listeners, meeting.limits, sink, meeting.gate.door, self._begin)
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._entrance.connections)
 
     def start(self) -> None:
         """Begin to accept."""
-        self._door.open()
+        self._entrance.open()
 
     def reload(self, meeting: Meeting, listens: Sequence[Listen]) -> bool:
         """Use other settings from the next connection on.
@@ -42,22 +48,22 @@ class Server:
             Whether that is all: False when a port is to be opened or closed, which takes a restart.
         """
         self._meeting = meeting
-        return self._door.reload(meeting.limits, listens)
+        return self._entrance.reload(meeting.limits, listens)
 
     async def stop(self) -> None:
         """Accept nobody, end sessions between commands, give what is under way its time."""
-        self._sink.emit(EventType.STOPPING, connections=len(self._door.connections))
-        self._door.close()
-        for connection in tuple(self._door.connections):
+        self._sink.emit(events.Stopping(connections=len(self._entrance.connections)))
+        self._entrance.close()
+        for connection in tuple(self._entrance.connections):
             connection.stop()
         await self._wait(self._meeting.limits.shutdown_s or None)
-        for connection in tuple(self._door.connections):
+        for connection in tuple(self._entrance.connections):
             connection.abort("the server stopped")
         await self._wait(None)
 
     async def _wait(self, seconds: float | None) -> None:
         """Wait for the end of every session and for its last octets to be taken."""
-        empty = asyncio.create_task(self._door.wait_until_empty())
+        empty = asyncio.create_task(self._entrance.wait_until_empty())
         await asyncio.wait({empty, *self._sessions}, timeout=seconds)
 
     def _begin(self, connection: Connection, security: Security) -> None:

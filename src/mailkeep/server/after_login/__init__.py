@@ -1,6 +1,6 @@
-"""The program that serves mail: it knows a maildrop, and no password and no account."""
+"""The program that serves an open maildrop: it knows mail, and no accounts and passwords."""
 
 from mailkeep.server.after_login.program import Session, serve_maildrop
-from mailkeep.server.after_login.tally import Tally
+from mailkeep.server.after_login.telling import Telling, Who
 
-__all__ = ["Session", "Tally", "serve_maildrop"]
+__all__ = ["Session", "Telling", "Who", "serve_maildrop"]

@@ -19,6 +19,11 @@ class Marks:
     def __contains__(self, index: Index) -> bool:
         return index in self._marked
 
+    @property
+    def count(self) -> int:
+        """How many messages are marked."""
+        return len(self._marked)
+
     def mark(self, index: Index) -> None:
         """Mark a message that is not marked."""
         self._marked.add(index)

@@ -1,12 +1,15 @@
 """TRANSACTION and UPDATE (RFC 1939 sections 5 and 6): STAT LIST RETR DELE NOOP RSET TOP UIDL QUIT.
 
+With LANG and UTF8 (RFC 6856), which Outlook says here although it belongs before login.
+
 Nothing is removed before QUIT arrived whole; then one commit, then the lease is let go, then the
 answer. A session that ends in any other way removes nothing.
 """
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from mailkeep.events import EventSink, EventType
 from mailkeep.maildrop import (
     Body,
     Maildrop,
@@ -14,12 +17,22 @@ from mailkeep.maildrop import (
     MessageGone,
     MessageUnreadable,
 )
-from mailkeep.pop3 import DotStuffer, Err, LocalProtocolError, Ok, OkLines, Reply, commands
+from mailkeep.pop3 import (
+    CapabilityOffers,
+    DotStuffer,
+    Err,
+    LocalProtocolError,
+    Ok,
+    OkLines,
+    Reply,
+    commands,
+)
 from mailkeep.server import replies
 from mailkeep.server.after_login import listings
 from mailkeep.server.after_login.marks import Marks
-from mailkeep.server.after_login.tally import Tally
+from mailkeep.server.after_login.telling import Sent, Telling
 from mailkeep.server.dialogue import Dialogue
+from mailkeep.server.texts import messages_reply, octets_reply
 from mailkeep.server.wire import Disconnected
 from mailkeep.values import Index, MessageNumber, index_of
 
@@ -29,14 +42,15 @@ class Session:
     """What this program needs of the rest."""
 
     maildrop: Maildrop
-    sink: EventSink
-    tally: Tally
-    mechanisms: tuple[str, ...]
-    """What AUTH knew, for CAPA."""
+    telling: Telling
+    offers: CapabilityOffers
+    """What CAPA lists."""
     idle_s: float
     """Seconds until the next command must have arrived."""
-    account: str
-    """Whose session this is, for the log."""
+    may_delete: bool = True
+    """Whether what the client logged in with may delete."""
+    on_command: Callable[[str, float], None] = lambda _verb, _seconds: None
+    """Told each command's verb and how many seconds it took."""
 
 
 async def serve_maildrop(dialogue: Dialogue, session: Session) -> None:
@@ -51,17 +65,20 @@ async def serve_maildrop(dialogue: Dialogue, session: Session) -> None:
         dialogue.wire.expect_within(session.idle_s, "the next command")
         command = await dialogue.next_command()
         dialogue.wire.lift_deadline()
+        began_s = time.perf_counter()
         await program.obey(command)
+        session.on_command(type(command).__name__.upper(), time.perf_counter() - began_s)
 
 
 class _Program:
     """One session on one maildrop."""
 
-    __slots__ = ("_dialogue", "_listing", "_marks", "_session", "done")
+    __slots__ = ("_dialogue", "_listing", "_marks", "_session", "_telling", "done")
 
     def __init__(self, dialogue: Dialogue, session: Session) -> None:
         self._dialogue = dialogue
         self._session = session
+        self._telling = session.telling
         self._listing = session.maildrop.listing
         self._marks = Marks(self._listing)
         self.done = False
@@ -77,6 +94,8 @@ class _Program:
                 await self._list(number, listings.scan_listing)
             case commands.Uidl(number):
                 await self._list(number, listings.unique_id_listing)
+            case commands.Lang(tag_untrusted):
+                self._dialogue.answer_lang(tag_untrusted)
             case commands.Quit():
                 self._dialogue.answer(await self._update())
                 self.done = True
@@ -93,10 +112,13 @@ class _Program:
             case commands.Noop():
                 return replies.NOTHING_DONE
             case commands.Rset():
+                self._telling.withdrawn(self._marks.count)
                 self._marks.clear()
                 return replies.UNMARKED
+            case commands.Utf8():
+                return replies.UTF8_UNCHANGED
             case commands.Capa():
-                lines = self._dialogue.core.list_capabilities(self._session.mechanisms)
+                lines = self._dialogue.core.list_capabilities(self._session.offers)
                 return OkLines(replies.CAPABILITIES, lines)
             case illegal:
                 raise LocalProtocolError(f"the state table let {type(illegal).__name__} through")
@@ -112,12 +134,16 @@ class _Program:
         found = self._find(number)
         if isinstance(found, Err):
             return found
+        if not self._session.may_delete:
+            return replies.MAY_NOT_DELETE
         self._marks.mark(found)
+        self._telling.marked(self._listing.uidl(found))
         return replies.MARKED
 
     async def _list(self, number: MessageNumber | None, line: listings.Line) -> None:
         if number is None:
-            self._dialogue.answer(Ok(b"%d messages" % self._marks.remaining_count))
+            count = self._marks.remaining_count
+            self._dialogue.answer(messages_reply(count, self._dialogue.language))
             for piece in listings.pieces(self._listing, self._marks, line):
                 self._dialogue.wire.write(piece)
                 await self._dialogue.wire.drain()
@@ -132,19 +158,29 @@ class _Program:
         if isinstance(found, Err):
             self._dialogue.answer(found)
             return
+        if self._needs_utf8(found):
+            self._dialogue.answer(replies.UTF8_NEEDED)
+            return
+        await self._telling.ready()
         try:
             body = await self._session.maildrop.read(found, body_lines=body_lines)
             try:
-                await self._send_body(body, found, whole=body_lines is None)
+                await self._send_body(body, found, body_lines)
             finally:
                 body.close()
         except MessageGone:
             self._dialogue.answer(replies.MESSAGE_GONE)
         except MessageUnreadable as unreadable:
-            self._tell_unreadable(found, unreadable)
+            self._telling.unreadable(self._listing.uidl(found), str(unreadable))
             self._dialogue.answer(replies.MESSAGE_UNREADABLE)
 
-    async def _send_body(self, body: Body, index: Index, *, whole: bool) -> None:
+    def _needs_utf8(self, index: Index) -> bool:
+        """Tell whether this message may go only to a client that said UTF8 (RFC 6856 section 5)."""
+        if self._dialogue.utf8 or not self._session.offers.utf8:
+            return False
+        return self._session.maildrop.is_internationalised(index)
+
+    async def _send_body(self, body: Body, index: Index, body_lines: int | None) -> None:
         """Send `+OK`, the body and the terminator, the last two in one write.
 
         Some clients go astray when a terminator comes alone (seen with Outlook).
@@ -153,27 +189,35 @@ class _Program:
             MessageUnreadable: nothing was sent yet.
             Disconnected: the body broke off; without a terminator the client knows.
         """
+        sent = Sent()
         stuffer = DotStuffer()
-        octets = 0
         piece = await body.next_piece()
-        size = b"%d octets" % self._listing.octets(index) if whole else b"the top follows"
-        self._dialogue.answer(Ok(size))
+        self._dialogue.answer(self._first_line(index, body_lines))
         wire = self._dialogue.wire
         held = b""
-        while piece:
-            octets += len(piece)
-            wire.write(held)
-            await wire.drain()
-            held = stuffer.feed(piece)
-            piece = await self._next_piece(body, index)
-        wire.write(held + stuffer.finish())
-        self._count(octets, whole=whole)
+        try:
+            while piece:
+                sent.octets += len(piece)
+                wire.write(held)
+                await wire.drain()
+                held = stuffer.feed(piece)
+                piece = await self._next_piece(body, index)
+            wire.write(held + stuffer.finish())
+            sent.complete = True
+        finally:  # what has left has left, however this ended
+            sent.sha256 = body.sha256
+            self._telling.sent(index, body_lines, sent)
+
+    def _first_line(self, index: Index, body_lines: int | None) -> Ok:
+        if body_lines is not None:
+            return replies.TOP_FOLLOWS
+        return octets_reply(self._listing.octets(index), self._dialogue.language)
 
     async def _next_piece(self, body: Body, index: Index) -> bytes:
         try:
             return await body.next_piece()
         except MessageUnreadable as unreadable:
-            self._tell_unreadable(index, unreadable)
+            self._telling.unreadable(self._listing.uidl(index), str(unreadable))
             raise Disconnected("a message could not be read to its end") from unreadable
 
     async def _update(self) -> Reply:
@@ -183,39 +227,16 @@ class _Program:
         if not marked:
             await maildrop.close()
             return replies.BYE
+        await self._telling.ready()
         try:
             removal = await maildrop.commit(marked)
         except MaildropUnavailable as unavailable:
-            self._tell_not_removed(len(marked), str(unavailable))
+            self._telling.not_removed(len(marked), str(unavailable))
             return replies.NOT_ALL_REMOVED
         finally:
             await maildrop.close()
-        self._session.tally.removed = len(removal.removed)
+        self._telling.removed(removal.removed)
         if removal.failed:
-            self._tell_not_removed(len(removal.failed), "the store could not remove them")
+            self._telling.not_removed(len(removal.failed), "the store could not remove them")
             return replies.NOT_ALL_REMOVED
         return replies.BYE
-
-    def _count(self, octets: int, *, whole: bool) -> None:
-        tally = self._session.tally
-        tally.octets += octets
-        if whole:
-            tally.retrieved += 1
-        else:
-            tally.topped += 1
-
-    def _tell_unreadable(self, index: Index, unreadable: MessageUnreadable) -> None:
-        self._session.sink.emit(
-            EventType.MESSAGE_UNREADABLE,
-            account=self._session.account,
-            uidl=self._listing.uidl(index).decode(),
-            reason=str(unreadable),
-        )
-
-    def _tell_not_removed(self, messages: int, reason: str) -> None:
-        self._session.sink.emit(
-            EventType.MESSAGES_NOT_REMOVED,
-            account=self._session.account,
-            messages=messages,
-            reason=reason,
-        )

@@ -1,27 +1,27 @@
-"""AUTHORIZATION (RFC 1939 section 4): CAPA, STLS, USER, PASS, AUTH, QUIT.
+"""AUTHORIZATION (RFC 1939 section 4): CAPA, STLS, USER, PASS, AUTH, LANG, UTF8, QUIT.
 
 It ends with `Admitted`, whose command is not answered yet: the answer to a good login is given by
 who opens the maildrop. It never sees mail.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mailkeep.accounts import Account, CheckUnavailable, LoginRefused, PasswordCheck
-from mailkeep.events import EventSink, EventType
-from mailkeep.pop3 import BEHIND_STLS, LocalProtocolError, OkLines, commands
-from mailkeep.sasl import MechanismFactory, PasswordCredentials, SaslFailed
+from mailkeep.accounts import CheckUnavailable, Claim, PasswordClaim
+from mailkeep.pop3 import BEHIND_STLS, CapabilityOffers, LocalProtocolError, OkLines, commands
+from mailkeep.sasl import SaslFailed
 from mailkeep.server import replies
+from mailkeep.server.before_login.deciding import Deciding, Denied
+from mailkeep.server.before_login.exchange import Exchange, ExchangeOver
+from mailkeep.server.before_login.gate import Admitted, Gate
+from mailkeep.server.before_login.visitor import Visitor
 from mailkeep.server.dialogue import ClosedByUs, Dialogue
 from mailkeep.values import Secret
 
+REFUSALS_LIMIT = 3
+"""On one connection, then it is closed: a person mistypes once or twice, and each further guess
+costs a guesser a handshake."""
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """Good credentials; the command that brought them waits for its answer."""
-
-    account: Account
-    mechanism: str
+_CREDENTIALS = "a login"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,33 +37,14 @@ class LeftBeforeLogin:
 Outcome = Admitted | StlsGranted | LeftBeforeLogin
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """What this program needs of the rest."""
-
-    passwords: PasswordCheck
-    mechanisms: Mapping[str, MechanismFactory]
-    sink: EventSink
-    credentials_s: float
-    """Seconds until whole credentials must have arrived."""
-
-
-_CREDENTIALS = "a login"
-
-_NAME_TOLD_OCTETS = 320
-"""No address is longer (RFC 5321 section 4.5.3.1). A SASL name may have 9 KiB, which escaping makes
-64: the journal cuts such a line in two (LineMax of journald.conf(5)), and what a stranger wrote
-would begin the second."""
-
-
-async def admit(dialogue: Dialogue, gate: Gate, peer: str) -> Outcome:
+async def admit(dialogue: Dialogue, gate: Gate, visitor: Visitor) -> Outcome:
     """Talk until somebody is let in, wants TLS, or leaves.
 
     Raises:
         Disconnected: the connection ended.
         ClosedByUs: it must be closed.
     """
-    program = _Program(dialogue, gate, peer)
+    program = _Program(dialogue, gate, visitor)
     dialogue.wire.expect_within(gate.credentials_s, _CREDENTIALS)
     outcome = None
     while outcome is None:
@@ -74,13 +55,15 @@ async def admit(dialogue: Dialogue, gate: Gate, peer: str) -> Outcome:
 class _Program:
     """One stretch of AUTHORIZATION; it remembers the name that USER gave."""
 
-    __slots__ = ("_dialogue", "_gate", "_name_untrusted", "_peer")
+    __slots__ = ("_deciding", "_dialogue", "_gate", "_name_untrusted", "_refusals", "_visitor")
 
-    def __init__(self, dialogue: Dialogue, gate: Gate, peer: str) -> None:
+    def __init__(self, dialogue: Dialogue, gate: Gate, visitor: Visitor) -> None:
         self._dialogue = dialogue
         self._gate = gate
-        self._peer = peer
+        self._visitor = visitor
+        self._deciding = Deciding(gate, visitor, dialogue.wire)
         self._name_untrusted = b""
+        self._refusals = 0
 
     async def step(self) -> Outcome | None:
         """Answer one command."""
@@ -89,24 +72,43 @@ class _Program:
                 self._name_untrusted = name_untrusted
                 self._dialogue.answer(replies.NAME_TAKEN_DOWN)
             case commands.Pass(password):
-                credentials = PasswordCredentials(self._name_untrusted, password)
-                return await self._check(credentials, "USER")
+                return await self._decide(PasswordClaim(self._name_untrusted, password), "USER")
             case commands.Auth(mechanism, initial_response):
-                return await self._exchange(mechanism, initial_response)
+                return await self._authenticate(mechanism, initial_response)
             case commands.Quit():
                 self._dialogue.answer(replies.BYE)
                 return LeftBeforeLogin()
             case commands.Stls():
                 return self._begin_tls()
+            case other:
+                self._answer_simple(other)
+        return None
+
+    def _answer_simple(self, command: commands.Command) -> None:
+        """Answer a command that changes nothing but how the rest is answered."""
+        match command:
             case commands.Capa():
-                lines = self._dialogue.core.list_capabilities(tuple(self._gate.mechanisms))
+                lines = self._dialogue.core.list_capabilities(self._offers())
                 self._dialogue.answer(OkLines(replies.CAPABILITIES, lines))
             case commands.AuthList():
-                names = tuple(name.encode() for name in self._gate.mechanisms)
+                names = tuple(name.encode() for name in self._visitor.mechanisms)
                 self._dialogue.answer(OkLines(replies.MECHANISMS, names))
+            case commands.Lang(tag_untrusted):
+                self._dialogue.answer_lang(tag_untrusted)
+            case commands.Utf8() if self._gate.utf8:
+                self._dialogue.utf8 = True
+                self._dialogue.answer(replies.UTF8_ON)
+            case commands.Utf8():
+                self._dialogue.answer(replies.UTF8_NOT_OFFERED)
             case illegal:
                 raise LocalProtocolError(f"the state table let {type(illegal).__name__} through")
-        return None
+
+    def _offers(self) -> CapabilityOffers:
+        return CapabilityOffers(
+            mechanisms=tuple(self._visitor.mechanisms),
+            utf8=self._gate.utf8,
+            login_delay_s=self._gate.login_delay_s,
+        )
 
     def _begin_tls(self) -> StlsGranted:
         """Grant STLS, unless something came behind it that nobody has read yet."""
@@ -116,56 +118,49 @@ class _Program:
         self._dialogue.answer(replies.BEGIN_TLS)
         return StlsGranted()
 
-    async def _exchange(self, mechanism_name: str, response: Secret | None) -> Admitted | None:
-        """Carry one SASL exchange to its end (RFC 5034 section 4)."""
-        start = self._gate.mechanisms.get(mechanism_name)
+    async def _authenticate(self, mechanism: str, initial: Secret | None) -> Admitted | None:
+        """Carry one SASL exchange to its end."""
+        start = self._visitor.mechanisms.get(mechanism)
         if start is None:
             self._dialogue.answer(replies.UNKNOWN_MECHANISM)
             return None
-        mechanism = start()
-        while True:
-            try:
-                outcome = mechanism.step(response)
-            except SaslFailed:
-                self._dialogue.answer(replies.EXCHANGE_FAILED)
-                return None
-            if isinstance(outcome, PasswordCredentials):
-                return await self._check(outcome, mechanism_name)
-            self._dialogue.challenge(outcome.data)
-            response = await self._dialogue.next_response()
-            if response is None:
-                return None
-
-    async def _check(self, credentials: PasswordCredentials, mechanism: str) -> Admitted | None:
-        """Ask whom the credentials let in; a refusal starts the time for credentials anew."""
-        wire = self._dialogue.wire
-        wire.lift_deadline()
+        exchange = Exchange(self._dialogue, start(), self._visitor, self._gate.check)
         try:
-            account = await self._gate.passwords.check(
-                credentials.name_untrusted, credentials.password_untrusted
-            )
-        except LoginRefused as refused:
-            self._tell(EventType.LOGIN_REFUSED, credentials, mechanism, refused.reason.value)
-            self._dialogue.answer(replies.LOGIN_REFUSED)
-        except CheckUnavailable as unavailable:
-            self._tell(EventType.LOGIN_DEFERRED, credentials, mechanism, str(unavailable))
+            claim = await exchange.claim(initial)
+            return await self._decide(claim, mechanism, exchange)
+        except ExchangeOver:
+            self._end_after_refusals()
+        except SaslFailed:
+            self._dialogue.answer(replies.EXCHANGE_FAILED)
+        except CheckUnavailable:
             self._dialogue.answer(replies.CHECK_UNAVAILABLE)
-        else:
-            return Admitted(account, mechanism)
-        # Sent now and not with the answers to what waits behind: only so is it found out, between
-        # one check and the next, that nobody is there any more to hear them.
-        wire.flush()
-        wire.expect_within(self._gate.credentials_s, _CREDENTIALS)
         return None
 
-    def _tell(
-        self, event: EventType, credentials: PasswordCredentials, mechanism: str, reason: str
-    ) -> None:
-        name = credentials.name_untrusted[:_NAME_TOLD_OCTETS]
-        self._gate.sink.emit(
-            event,
-            peer=self._peer,
-            mechanism=mechanism,
-            reason=reason,
-            name=name.decode(errors="backslashreplace"),  # last: it may read like other fields
-        )
+    async def _decide(
+        self, claim: Claim, mechanism: str, exchange: Exchange | None = None
+    ) -> Admitted | None:
+        """Ask whom a claim lets in; a refusal starts the time for credentials anew."""
+        wire = self._dialogue.wire
+        wire.lift_deadline()
+        outcome = await self._deciding.decide(claim, mechanism)
+        wire.expect_within(self._gate.credentials_s, _CREDENTIALS)
+        match outcome:
+            case Admitted() as admitted:
+                if exchange is not None:
+                    await exchange.end_admitted()
+                wire.lift_deadline()
+                return admitted
+            case Denied(reply, is_guess):
+                self._refusals += is_guess
+                if exchange is not None:
+                    await exchange.end_denied(self._gate.token_hints)
+                self._dialogue.answer(reply)
+                # Sent now and not with the answers to what waits behind: only so is it found out,
+                # between one check and the next, that nobody is there any more to hear them.
+                wire.flush()
+                self._end_after_refusals()
+        return None
+
+    def _end_after_refusals(self) -> None:
+        if self._refusals >= REFUSALS_LIMIT:
+            raise ClosedByUs("too many refused logins")

@@ -1,0 +1,44 @@
+"""Picking how OAuth tokens are checked."""
+
+from pathlib import Path
+
+from mailkeep.accounts.tokens import (
+    FileKeys,
+    HttpsTransport,
+    IntrospectionCheck,
+    JwtCheck,
+    TokenRules,
+    UrlKeys,
+)
+from mailkeep.site import Oauth
+from mailkeep.values import Secret
+
+
+def make_token_check(chosen: Oauth | None, folder: Path) -> JwtCheck | IntrospectionCheck | None:
+    """Return what checks tokens; None when none is good.
+
+    Args:
+        chosen: the settings.
+        folder: where relative paths start.
+
+    Raises:
+        OSError: the asker's secret cannot be read.
+        ValueError: an algorithm is not known.
+    """
+    if chosen is None:
+        return None
+    rules = TokenRules(chosen.issuer, chosen.audience, chosen.scope, chosen.name_claim)
+    if chosen.introspection:
+        secret = Secret(b"")
+        if chosen.client_secret_file is not None:
+            secret = Secret((folder / chosen.client_secret_file).read_bytes().strip())
+        return IntrospectionCheck(
+            chosen.introspection,
+            rules,
+            HttpsTransport(),
+            client_id=chosen.client_id,
+            client_secret=secret,
+        )
+    is_url = chosen.keys.startswith("https://")
+    keys = UrlKeys(chosen.keys, HttpsTransport()) if is_url else FileKeys(folder / chosen.keys)
+    return JwtCheck(rules, keys, algorithms=chosen.algorithms)

@@ -1,0 +1,187 @@
+"""What a session did: told event by event for the audit trail, and summed up for the log."""
+
+from dataclasses import dataclass
+
+from mailkeep.events import EventSink
+from mailkeep.events import types as events
+from mailkeep.maildrop import Listing
+from mailkeep.values import Index, Uidl
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Whose session it is, for events."""
+
+    session: str
+    account: str
+    peer: str
+    device: str | None
+
+
+@dataclass(slots=True)
+class Sent:
+    """What of a message was handed to the connection."""
+
+    octets: int = 0
+    """In wire form, before stuffing."""
+    complete: bool = False
+    sha256: str | None = None
+    """Of the whole message."""
+
+
+class Telling:
+    """Tells of one session."""
+
+    __slots__ = (
+        "_deleted",
+        "_listing",
+        "_octets",
+        "_removed",
+        "_retrieved",
+        "_sent_whole",
+        "_sent_whole_count",
+        "_sink",
+        "_topped",
+        "_who",
+    )
+
+    def __init__(self, sink: EventSink, who: Who, listing: Listing) -> None:
+        self._sink = sink
+        self._who = who
+        self._listing = listing
+        self._retrieved = 0
+        self._topped = 0
+        self._octets = 0
+        self._deleted = 0
+        self._removed = 0
+        self._sent_whole = bytearray()
+        """One octet a message, made when the first was sent: 1 for those that RETR sent."""
+        self._sent_whole_count = 0
+
+    async def ready(self) -> None:
+        """Wait until what must not be missed has room; see `EventSink.ready`."""
+        await self._sink.ready()
+
+    def sent(self, index: Index, body_lines: int | None, sent: "Sent") -> None:
+        """Tell that a message, or its top, was sent.
+
+        Args:
+            index: which.
+            body_lines: what TOP asked for; None for RETR.
+            sent: what of it.
+        """
+        self._octets += sent.octets
+        who = self._who
+        self._sink.emit(
+            events.MessageRead(
+                session=who.session,
+                account=who.account,
+                peer=who.peer,
+                device=who.device,
+                command="RETR" if body_lines is None else "TOP",
+                body_lines=body_lines,
+                uidl=self._listing.uidl(index).decode(),
+                octets=sent.octets,
+                complete=sent.complete,
+                sha256=sent.sha256,
+            )
+        )
+        if not sent.complete:
+            return
+        if body_lines is None:
+            self._retrieved += 1
+            self._note_whole(index)
+        else:
+            self._topped += 1
+
+    def marked(self, uidl: Uidl) -> None:
+        """Tell of DELE."""
+        self._deleted += 1
+        who = self._who
+        self._sink.emit(
+            events.DeletionAsked(session=who.session, account=who.account, uidl=uidl.decode())
+        )
+
+    def withdrawn(self, messages: int) -> None:
+        """Tell of RSET, if it took any mark away."""
+        if messages:
+            self._deleted -= messages
+            who = self._who
+            self._sink.emit(
+                events.DeletionsWithdrawn(
+                    session=who.session, account=who.account, messages=messages
+                )
+            )
+
+    def removed(self, uidls: tuple[Uidl, ...]) -> None:
+        """Tell of messages that are gone."""
+        self._removed += len(uidls)
+        who = self._who
+        for uidl in uidls:
+            self._sink.emit(
+                events.DeletionDone(
+                    session=who.session,
+                    account=who.account,
+                    peer=who.peer,
+                    device=who.device,
+                    uidl=uidl.decode(),
+                )
+            )
+
+    def not_removed(self, messages: int, reason: str) -> None:
+        """Tell of marked messages that stayed."""
+        who = self._who
+        self._sink.emit(
+            events.MessagesNotRemoved(
+                session=who.session, account=who.account, messages=messages, reason=reason
+            )
+        )
+
+    def unreadable(self, uidl: Uidl, reason: str) -> None:
+        """Tell of a message that could not be read."""
+        who = self._who
+        self._sink.emit(
+            events.MessageUnreadable(
+                session=who.session, account=who.account, uidl=uidl.decode(), reason=reason
+            )
+        )
+
+    def ended(self, how: str, seconds: float) -> None:
+        """Tell of the session's end, with its sums."""
+        who = self._who
+        self._sink.emit(
+            events.SessionEnded(
+                session=who.session,
+                account=who.account,
+                peer=who.peer,
+                device=who.device,
+                how=how,
+                seconds=round(seconds, 3),
+                retrieved=self._retrieved,
+                topped=self._topped,
+                octets=self._octets,
+                deleted=self._deleted,
+                removed=self._removed,
+            )
+        )
+
+    def _note_whole(self, index: Index) -> None:
+        """Tell once when every message has been sent."""
+        if not self._sent_whole:
+            self._sent_whole = bytearray(len(self._listing))
+        if self._sent_whole[index]:
+            return
+        self._sent_whole[index] = 1
+        self._sent_whole_count += 1
+        if self._sent_whole_count == len(self._listing):
+            who = self._who
+            self._sink.emit(
+                events.MaildropFetched(
+                    session=who.session,
+                    account=who.account,
+                    peer=who.peer,
+                    device=who.device,
+                    messages=len(self._listing),
+                    octets=self._listing.total_octets,
+                )
+            )

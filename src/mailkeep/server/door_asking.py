@@ -1,0 +1,418 @@
+"""The door of a worker: asks the process that has the real one, over the control socket.
+
+One connection for all attempts. When it is lost it is made anew; attempts that wait are asked
+again, and those that are being looked at have lost their places with it. A guess that cannot be
+counted must not be answered either: right or wrong, its report raises `DoorUnavailable`, so that
+an outage tells nobody which it was. Who proves what cannot be guessed comes in all the same; all
+others wait for the door, and then are told to try again later.
+
+Connections are judged by what is known here, because nobody may wait for that: the answers of the
+last minutes, asked for behind the connection's back.
+
+Known limits: a source that has not connected for some minutes is taken for one that is neither
+banned nor known. A banned source makes a connection a second here instead of one in five seconds;
+its guesses are turned away as ever. A login during an outage makes nobody familiar.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias, cast
+
+from mailkeep.defence import (
+    Attempt,
+    Consequences,
+    DoorUnavailable,
+    Let,
+    Success,
+    Turned,
+    Welcome,
+)
+from mailkeep.defence.bounded import Bounded
+from mailkeep.defence.prefixes import prefixes_of
+from mailkeep.server import door_wire as wire
+from mailkeep.server.control import Outgoing, socket_address
+from mailkeep.values import AccountId, IpAddress
+
+UNREACHED_S = 20.0
+"""How long a guess waits for a door that is away: a restart takes less, a guesser gets three empty
+answers a minute, and mail programs give up after 30 s (`PATIENCE_S` of `defence.turns`)."""
+
+PING_EVERY_S = 5.0
+PONG_WITHIN_S = 5.0
+"""A door that hangs is as good as away; its loop is never busy for a second."""
+
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 2.0
+"""Between two tries to reach it, doubling: a restart is noticed at once, a long outage costs
+nothing."""
+
+REFUSED_FOR_S = 1.0
+"""How long a ban is believed without asking again: one that is lifted is over within a second."""
+
+PAST_FOR_S = 600.0
+"""How long a good past is believed without asking again; it lasts 30 days, and each connection
+asks."""
+
+REMEMBERED = 10_000
+"""Sources of each kind, about 3 MB in all; as many as there may be connections."""
+
+LOOKS_LIMIT = 1_000
+"""Questions about sources under way; in a flood, more of them would only tell that it is one."""
+
+AWAY = "the process that has the door is away"
+LOST = "the process that has the door went away meanwhile"
+
+
+class DoorOverSocket:
+    """A `LoginDoor` for one event loop; `start` it inside the loop.
+
+    Args:
+        path: of the control socket.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._numbers = itertools.count(1)
+        self._link: _Link | None = None
+        self._reached = asyncio.Event()
+        self._lent: dict[int, _Lent] = {}
+        self._known = _Known()
+        self._keeping: asyncio.Task[None] | None = None
+
+    @property
+    def is_reached(self) -> bool:
+        """Tell whether the real door answers."""
+        return self._link is not None
+
+    def start(self) -> None:
+        """Begin to reach for the real door."""
+        self._keeping = asyncio.get_running_loop().create_task(self._keep_reached())
+
+    async def close(self) -> None:
+        """Leave the real door; whatever is held there is given up."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+        if self._link is not None:
+            self._link.abort()
+            await self._link.lost
+
+    def admits(self, source: IpAddress) -> bool:
+        """Tell whether a new connection from there may be made at all. Takes no time."""
+        if self._known.is_refused(source, _now_s()):
+            return False
+        self._look(source)
+        return True
+
+    def has_good_past(self, source: IpAddress) -> bool:
+        """Tell whether somebody is known to have logged in from this prefix. Takes no time."""
+        return self._known.has_good_past(source, _now_s())
+
+    async def ask(self, attempt: Attempt) -> Let | Turned:
+        """Return when the guess may be looked at, or that it will not be.
+
+        Cancelling gives the place up.
+
+        Raises:
+            DoorUnavailable: it cannot be found out now.
+        """
+        until_s = _now_s() + UNREACHED_S
+        while True:
+            if self._link is None and attempt.is_sure:
+                return self._let_by_itself()
+            link = await self._reach(until_s)
+            said = await self._ask_over(link, attempt)
+            if said is not None:
+                return said
+
+    async def fail(self, let: Let, *, account: AccountId | None) -> Consequences:
+        """Count a wrong guess.
+
+        Raises:
+            DoorUnavailable: it cannot be counted; the client must not learn that it was wrong.
+        """
+        lent = self._lent.pop(let.ticket, None)
+        if lent is None:
+            return Consequences()
+        number = next(self._numbers)
+        answer = await lent.report(number, wire.Fail(number, let.ticket, account))
+        match answer:
+            case wire.Counted():
+                return answer.consequences()
+            case None if lent.attempt_is_sure:
+                return Consequences()
+        raise _unavailable(answer)
+
+    async def succeed(self, let: Let, success: Success) -> Welcome:
+        """Decide about right credentials, and remember the source if they are let in.
+
+        Raises:
+            DoorUnavailable: it cannot be decided; the client must not learn that it was right.
+        """
+        lent = self._lent.pop(let.ticket, None)
+        if lent is None:
+            raise LookupError("an attempt is reported once")
+        number = next(self._numbers)
+        answer = await lent.report(number, wire.Succeed.of(number, let.ticket, success))
+        match answer:
+            case wire.Welcomed():
+                welcome = answer.welcome()
+                if welcome.refused is None:
+                    self._known.note_past(lent.source, _now_s(), is_good=True)
+                return welcome
+            case None if lent.attempt_is_sure:
+                return Welcome(refused=None, familiar=True)
+        raise _unavailable(answer)
+
+    async def give_up(self, let: Let) -> None:
+        """Count nothing: it could not be checked, or the client has gone."""
+        lent = self._lent.pop(let.ticket, None)
+        if lent is not None and lent.link is not None:
+            lent.link.give_up(let.ticket)
+
+    async def _ask_over(self, link: "_Link", attempt: Attempt) -> Let | Turned | None:
+        """Return what is said; None when the connection was lost before that."""
+        number = next(self._numbers)
+        try:
+            answer = await link.request(number, wire.Ask.of(number, attempt))
+        except asyncio.CancelledError:
+            link.give_up(number)
+            raise
+        match answer:
+            case wire.Allowed():
+                self._lent[number] = _Lent(link, attempt.source, attempt.is_sure)
+                return answer.let()
+            case wire.TurnedAway():
+                return answer.turned()
+            case None:
+                return None
+        raise _unavailable(answer)
+
+    def _let_by_itself(self) -> Let:
+        number = next(self._numbers)
+        self._lent[number] = _Lent(None, None, attempt_is_sure=True)
+        return Let(number, delayed_s=0.0, familiar=True)
+
+    async def _reach(self, until_s: float) -> "_Link":
+        """Return the connection, when there is one."""
+        while self._link is None:
+            try:
+                async with asyncio.timeout_at(until_s):
+                    await self._reached.wait()
+            except TimeoutError as away:
+                raise DoorUnavailable(AWAY) from away
+        return self._link
+
+    async def _keep_reached(self) -> None:
+        """Connect again and again, for as long as this door is used."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            link = await self._connect()
+            began_s = _now_s()
+            if link is not None:
+                self._link = link
+                self._reached.set()
+                await link.watch()
+            if _now_s() - began_s >= PING_EVERY_S:
+                pause_s = FIRST_PAUSE_S
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _connect(self) -> "_Link | None":
+        """Return a connection on which the door has answered."""
+        link, is_good = _Link(self._numbers, self._left), False
+        loop = asyncio.get_running_loop()
+        try:
+            with socket_address(self._path) as address:
+                await loop.create_unix_connection(lambda: link, address)
+            is_good = await link.is_answered()
+        except OSError:
+            return None
+        finally:
+            if not is_good:
+                link.abort()
+        return link if is_good and not link.is_lost else None
+
+    def _left(self, link: "_Link") -> None:
+        if self._link is link:
+            self._link = None
+            self._reached.clear()
+
+    def _look(self, source: IpAddress) -> None:
+        """Ask about a source behind its back."""
+        if self._link is None or not self._known.begin_look(source):
+            return
+        number = next(self._numbers)
+        looking = self._link.request(number, wire.Look(number, str(source)))
+        looking.add_done_callback(lambda done: self._looked(source, done))
+
+    def _looked(self, source: IpAddress, looking: "_Answering") -> None:
+        answer = None if looking.cancelled() else looking.result()
+        looked = answer if isinstance(answer, wire.Looked) else None
+        self._known.end_look(source, looked, _now_s())
+
+
+@dataclass(frozen=True, slots=True)
+class _Lent:
+    """An attempt that is being looked at."""
+
+    link: "_Link | None"
+    """Where its place is; None where it has none."""
+    source: IpAddress | None
+    attempt_is_sure: bool
+
+    async def report(self, number: int, request: wire.Fail | wire.Succeed) -> wire.Answer | None:
+        """Return what is said to a report; None when its place is lost."""
+        return None if self.link is None else await self.link.request(number, request)
+
+
+class _Known:
+    """What is known of sources without asking."""
+
+    def __init__(self) -> None:
+        self._refused: Bounded[IpAddress, float] = Bounded(REMEMBERED)
+        self._good_past: Bounded[str, float] = Bounded(REMEMBERED)
+        self._looks: set[IpAddress] = set()
+
+    def is_refused(self, source: IpAddress, now_s: float) -> bool:
+        """Tell whether a source was refused a moment ago."""
+        refused_s = self._refused.get(source)
+        return refused_s is not None and now_s - refused_s < REFUSED_FOR_S
+
+    def has_good_past(self, source: IpAddress, now_s: float) -> bool:
+        """Tell whether a source's prefix had a good past some minutes ago."""
+        known_s = self._good_past.get(prefixes_of(source).narrow)
+        return known_s is not None and now_s - known_s < PAST_FOR_S
+
+    def note_past(self, source: IpAddress | None, now_s: float, *, is_good: bool) -> None:
+        """Remember what is known of a source's past."""
+        if source is None:
+            return
+        narrow = prefixes_of(source).narrow
+        if is_good:
+            self._good_past.put(narrow, now_s)
+        else:
+            self._good_past.remove(narrow)
+
+    def begin_look(self, source: IpAddress) -> bool:
+        """Tell whether a source should be asked about, and take note that it is."""
+        if source in self._looks or len(self._looks) >= LOOKS_LIMIT:
+            return False
+        self._looks.add(source)
+        return True
+
+    def end_look(self, source: IpAddress, looked: wire.Looked | None, now_s: float) -> None:
+        """Remember the answer, if there is one."""
+        self._looks.discard(source)
+        if looked is None:
+            return
+        self.note_past(source, now_s, is_good=looked.good_past)
+        if looked.admits:
+            self._refused.remove(source)
+        else:
+            self._refused.put(source, now_s)
+
+
+_Answering: TypeAlias = "asyncio.Future[wire.Answer | None]"
+"""None: the connection was lost before the answer came."""
+
+
+class _Link(asyncio.Protocol):
+    """One connection to the real door.
+
+    Args:
+        numbers: for its pings.
+        on_lost: called once, before anybody who waits for an answer hears of it.
+    """
+
+    def __init__(self, numbers: Iterator[int], on_lost: Callable[["_Link"], None]) -> None:
+        self._numbers = numbers
+        self._on_lost = on_lost
+        self._loop = asyncio.get_running_loop()
+        self._answers: dict[int, _Answering] = {}
+        self._lines = wire.Lines(wire.ANSWER_LIMIT_OCTETS)
+        self._outgoing: Outgoing | None = None
+        self._transport: asyncio.Transport | None = None
+        self.lost: asyncio.Future[None] = self._loop.create_future()
+
+    @property
+    def is_lost(self) -> bool:
+        """Tell whether nothing will be answered any more."""
+        return self.lost.done()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the way out."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one only by its shape
+        self._outgoing = Outgoing(self._transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand answers to those who wait for them; one that nobody waits for any more is dropped.
+
+        The other side has heard, or will, that it was given up.
+        """
+        try:
+            for line in self._lines.feed(data):
+                answer = wire.decode_answer(line)
+                waiting = self._answers.pop(answer.number, None)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(answer)
+        except wire.Malformed:
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's seam
+        """Let nobody wait."""
+        self.lost.set_result(None)
+        self._on_lost(self)
+        for waiting in self._answers.values():
+            if not waiting.done():
+                waiting.set_result(None)
+        self._answers.clear()
+
+    def request(self, number: int, request: wire.Request) -> _Answering:
+        """Send what has an answer."""
+        waiting: _Answering = self._loop.create_future()
+        if self.is_lost:
+            waiting.set_result(None)
+            return waiting
+        self._answers[number] = waiting
+        self._send(request)
+        return waiting
+
+    def give_up(self, number: int) -> None:
+        """Take an attempt back, whether it has been let or not."""
+        self._answers.pop(number, None)
+        self._send(wire.GiveUp(number))
+
+    async def is_answered(self) -> bool:
+        """Tell whether the other side is alive; if it is not, end the connection."""
+        number = next(self._numbers)
+        pong = self.request(number, wire.Ping(number))
+        await asyncio.wait({pong}, timeout=PONG_WITHIN_S)
+        if not pong.done():
+            self.abort()
+        return pong.done() and isinstance(pong.result(), wire.Pong)
+
+    async def watch(self) -> None:
+        """Return when it is lost, or the other side is as good as away."""
+        while await self.is_answered():
+            await asyncio.wait({self.lost}, timeout=PING_EVERY_S)
+
+    def abort(self) -> None:
+        """End it now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _send(self, request: wire.Request) -> None:
+        if self._outgoing is not None:
+            self._outgoing.send(wire.encode(request))
+
+
+def _unavailable(answer: wire.Answer | None) -> DoorUnavailable:
+    return DoorUnavailable(answer.reason if isinstance(answer, wire.Unavailable) else LOST)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
