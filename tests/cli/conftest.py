@@ -25,6 +25,9 @@ class Done:
 
 Run = Callable[..., Done]
 
+PASSWORD = b"correct horse battery staple"
+"""One that the site's rules take."""
+
 
 @pytest.fixture
 def mailkeep(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Run
+from tests.cli.conftest import PASSWORD, Run
 
 
 def test_the_life_of_an_account(mailkeep: Run, site: Path) -> None:
     """Added, shown, disabled, enabled, given a new password, removed."""
     at = ("--site", site, "account")
-    assert mailkeep(*at, "add", "alice", "--password-stdin", stdin=b"one\n").code == 0
+    assert mailkeep(*at, "add", "alice", "--password-stdin", stdin=PASSWORD + b"\n").code == 0
     shown = json.loads(mailkeep(*at, "show", "alice", "--json").out)
     assert shown["address"] == "alice@mail.example.com"
     assert shown["state"] == "enabled"
@@ -19,7 +19,7 @@ def test_the_life_of_an_account(mailkeep: Run, site: Path) -> None:
     listed = json.loads(mailkeep(*at, "list", "--json").out)
     assert [it["state"] for it in listed] == ["disabled"]
     assert mailkeep(*at, "enable", "alice").code == 0
-    assert mailkeep(*at, "password", "alice", "--password-stdin", stdin=b"two").code == 0
+    assert mailkeep(*at, "password", "alice", "--password-stdin", stdin=b"another horse, another staple").code == 0
     changed = json.loads(mailkeep(*at, "show", "alice", "--json").out)
     assert changed["password_changed"] > shown["password_changed"]
     assert mailkeep(*at, "remove", "alice", "--yes").code == 0
@@ -28,16 +28,21 @@ def test_the_life_of_an_account(mailkeep: Run, site: Path) -> None:
 
 def test_json_has_the_promised_names(mailkeep: Run, site: Path) -> None:
     """`--json` is stable: scripts are written against it."""
-    mailkeep("--site", site, "account", "add", "alice", "--password-stdin", stdin=b"x")
+    mailkeep("--site", site, "account", "add", "alice", "--password-stdin", stdin=PASSWORD)
     listed = json.loads(mailkeep("--site", site, "account", "list", "--json").out)
-    assert listed[0].keys() == {"address", "state", "created", "password_changed"}
+    assert listed[0].keys() == {
+        *("address", "state", "created", "password_changed"),
+        *("main_password", "expires", "last_used"),
+    }
     shown = json.loads(mailkeep("--site", site, "account", "show", "alice", "--json").out)
-    assert shown.keys() == listed[0].keys() | {"maildrop"}
+    assert shown.keys() == listed[0].keys() | {
+        *("failed_guesses", "main_password_locked", "maildrop")
+    }
 
 
 def test_data_goes_to_standard_output_and_talk_to_standard_error(mailkeep: Run, site: Path) -> None:
     """`mailkeep account list | wc -l` counts accounts and one line of headings."""
-    done = mailkeep("--site", site, "account", "add", "bob", "--password-stdin", stdin=b"x")
+    done = mailkeep("--site", site, "account", "add", "bob", "--password-stdin", stdin=PASSWORD)
     assert (done.out, done.err) == ("", "added bob@mail.example.com\n")
     done = mailkeep("--site", site, "account", "list")
     assert done.err == ""
@@ -62,8 +67,8 @@ def test_what_cannot_be_done_is_said_with_1(
     mailkeep: Run, site: Path, arguments: tuple[str, ...], told: str
 ) -> None:
     """The thing asked about failed: exit 1, one line, a hint, nothing on standard output."""
-    mailkeep("--site", site, "account", "add", "alice", "--password-stdin", stdin=b"x")
-    done = mailkeep("--site", site, "account", *arguments, stdin=b"secret")
+    mailkeep("--site", site, "account", "add", "alice", "--password-stdin", stdin=PASSWORD)
+    done = mailkeep("--site", site, "account", *arguments, stdin=PASSWORD)
     assert (done.code, done.out) == (1, "")
     assert done.err.splitlines()[0].startswith(f"error: {told}")
     assert "hint: mailkeep account list" in done.err
@@ -74,6 +79,7 @@ def test_what_cannot_be_done_is_said_with_1(
     [
         (b"", "it is empty"),
         (b"\n", "it is empty"),
+        (b"xxx-xxx", "shorter than 15 characters"),
         (b"a\nb\n", "more than one line"),
         (b"a\x00b\n", "control"),
         (b"\xff\n", "not UTF-8"),
@@ -94,7 +100,7 @@ def test_what_can_be_no_password_is_refused_and_not_repeated(
 @pytest.mark.parametrize("name", ["", "@", "../etc", "a/b", ".hidden", "a b", "a\0b", "a@b@c"])
 def test_what_can_be_no_address_is_wrong_usage(mailkeep: Run, site: Path, name: str) -> None:
     """A name could be a path; it is refused before one is built, in one line."""
-    done = mailkeep("--site", site, "account", "add", name, "--password-stdin", stdin=b"x")
+    done = mailkeep("--site", site, "account", "add", name, "--password-stdin", stdin=PASSWORD)
     assert done.code == 2
     assert len(done.err.splitlines()) == 2
 
@@ -104,7 +110,7 @@ def test_without_a_terminal_nobody_is_asked(mailkeep: Run, site: Path) -> None:
     done = mailkeep("--site", site, "account", "add", "alice")
     assert done.code == 2
     assert "hint: --password-stdin" in done.err
-    mailkeep("--site", site, "account", "add", "alice", "--password-stdin", stdin=b"x")
+    mailkeep("--site", site, "account", "add", "alice", "--password-stdin", stdin=PASSWORD)
     done = mailkeep("--site", site, "account", "remove", "alice")
     assert done.code == 2
     assert "hint: --yes" in done.err
@@ -112,7 +118,7 @@ def test_without_a_terminal_nobody_is_asked(mailkeep: Run, site: Path) -> None:
 
 
 def deliver(mailkeep: Run, site: Path) -> Path:
-    mailkeep("--site", site, "account", "add", "alice", "--password-stdin", stdin=b"x")
+    mailkeep("--site", site, "account", "add", "alice", "--password-stdin", stdin=PASSWORD)
     letter = site.parent / "letter"
     letter.write_bytes(b"Subject: x\n\nx\n")
     assert mailkeep("--site", site, "deliver", "alice", letter).code == 0
@@ -156,8 +162,8 @@ def test_an_account_that_would_share_a_maildrop_is_refused(mailkeep: Run, site: 
     with (site / "mailkeep.toml").open("a") as settings:
         settings.write('[maildrops]\npath = "mail/{local}"\n')
     add = ("--site", site, "account", "add", "--password-stdin")
-    assert mailkeep(*add, "alice", stdin=b"x").code == 0
-    done = mailkeep(*add, "alice@example.org", stdin=b"x")
+    assert mailkeep(*add, "alice", stdin=PASSWORD).code == 0
+    done = mailkeep(*add, "alice@example.org", stdin=PASSWORD)
     assert done.code == 2
     assert "would share the maildrop" in done.err
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Run
+from tests.cli.conftest import PASSWORD, Run
 from tests.harness.site import listening_port, start_serving
 
 from mailkeep.cli.init import make_site, settings_text
@@ -138,7 +138,7 @@ def test_a_certificate_that_clients_will_refuse(
 def test_accounts_that_share_a_maildrop(mailkeep: Run, site: Path) -> None:
     """The settings changed after the account was added."""
     add = ("--site", site, "account", "add", "alice@example.org", "--password-stdin")
-    mailkeep(*add, stdin=b"x")
+    mailkeep(*add, stdin=PASSWORD)
     with (site / "mailkeep.toml").open("a") as settings:
         settings.write('[maildrops]\npath = "mail/{local}"\n')
     assert "alice@example.org" in str(findings(mailkeep, site)["maildrops"]["text"])

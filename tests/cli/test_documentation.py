@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Run
+from tests.cli.conftest import PASSWORD, Run
 
 from mailkeep.events import EventType
 
@@ -32,7 +32,7 @@ def test_json_is_what_the_page_shows(
     mailkeep: Run, site: Path, name: str, command: tuple[str, ...]
 ) -> None:
     """Every name of an example is printed with a value of that type, and no other name is."""
-    mailkeep("--site", site, "account", "add", "alice", "--password-stdin", stdin=b"a password\n")
+    mailkeep("--site", site, "account", "add", "alice", "--password-stdin", stdin=PASSWORD)
     mailkeep("--site", site, "deliver", "alice", stdin=b"Subject: x\n\n")
     printed = json.loads(mailkeep("--site", site, *command, "--json").out)[0]
     shown = example(name)

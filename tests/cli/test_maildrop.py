@@ -4,7 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import PASSWORD, Run
 
 from mailkeep import app
 from mailkeep.site import read_site
@@ -12,7 +12,7 @@ from mailkeep.site import read_site
 
 def test_json_has_the_promised_names(mailkeep: Run, site: Path) -> None:
     """`--json` is stable: number, uidl, octets."""
-    mailkeep("--site", site, "account", "add", "alice", "--password-stdin", stdin=b"x")
+    mailkeep("--site", site, "account", "add", "alice", "--password-stdin", stdin=PASSWORD)
     for _ in range(2):
         mailkeep("--site", site, "deliver", "alice", stdin=b"Subject: x\n\n")
     listed = json.loads(mailkeep("--site", site, "maildrop", "list", "alice", "--json").out)
@@ -23,7 +23,7 @@ def test_json_has_the_promised_names(mailkeep: Run, site: Path) -> None:
 
 def test_an_account_without_mail_has_an_empty_listing(mailkeep: Run, site: Path) -> None:
     """No Maildir is there before the first message; that is no error."""
-    mailkeep("--site", site, "account", "add", "alice", "--password-stdin", stdin=b"x")
+    mailkeep("--site", site, "account", "add", "alice", "--password-stdin", stdin=PASSWORD)
     done = mailkeep("--site", site, "maildrop", "list", "alice", "--json")
     assert (done.code, done.out) == (0, "[]\n")
 
@@ -36,7 +36,7 @@ def test_an_unknown_account_has_none(mailkeep: Run, site: Path) -> None:
 
 def test_looking_needs_no_lease(mailkeep: Run, site: Path) -> None:
     """The owner is reading mail: an operator sees the listing all the same."""
-    mailkeep("--site", site, "account", "add", "alice", "--password-stdin", stdin=b"x")
+    mailkeep("--site", site, "account", "add", "alice", "--password-stdin", stdin=PASSWORD)
     mailkeep("--site", site, "deliver", "alice", stdin=b"Subject: x\n\n")
     opened = read_site(site)
     with app.open_accounts(opened) as directory:

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Run
+from tests.cli.conftest import PASSWORD, Run
 from tests.harness.programs import DEADLINE_S
 from tests.harness.site import MAILKEEP, python_path
 
@@ -39,10 +39,13 @@ def test_a_password_is_asked_for_twice_and_not_shown(mailkeep: Run, site: Path) 
     """Nobody who looks at the screen reads it."""
     code, seen = talk(
         ["--site", site, "account", "add", "alice"],
-        [(b"Password for alice@mail.example.com: ", b"sesame\n"), (b"Once more: ", b"sesame\n")],
+        [
+            (b"Password for alice@mail.example.com: ", PASSWORD + b"\n"),
+            (b"Once more: ", PASSWORD + b"\n"),
+        ],
     )
     assert code == 0, seen
-    assert b"sesame" not in seen
+    assert b"horse" not in seen
     assert "alice" in mailkeep("--site", site, "account", "list").out
 
 
@@ -50,7 +53,7 @@ def test_a_slip_changes_nothing(mailkeep: Run, site: Path) -> None:
     """Two passwords that differ make no account."""
     code, seen = talk(
         ["--site", site, "account", "add", "alice"],
-        [(b"Password for", b"sesame\n"), (b"Once more: ", b"simsim\n")],
+        [(b"Password for", PASSWORD + b"\n"), (b"Once more: ", PASSWORD + b"s\n")],
     )
     assert code == 1
     assert b"error: the two are not alike; nothing was changed" in seen
@@ -68,7 +71,7 @@ def test_the_end_of_input_instead_of_a_password_changes_nothing(site: Path) -> N
 @pytest.mark.parametrize(("answer", "code"), [(b"n\n", 1), (b"\n", 1), (b"y\n", 0)])
 def test_removing_is_asked_about(mailkeep: Run, site: Path, answer: bytes, code: int) -> None:
     """Only a yes removes."""
-    mailkeep("--site", site, "account", "add", "alice", "--password-stdin", stdin=b"x")
+    mailkeep("--site", site, "account", "add", "alice", "--password-stdin", stdin=PASSWORD)
     question = b"Remove alice@mail.example.com?"
     assert talk(["--site", site, "account", "remove", "alice"], [(question, answer)])[0] == code
     listed = mailkeep("--site", site, "account", "list").out

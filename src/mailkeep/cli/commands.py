@@ -25,12 +25,19 @@ class _Commands(LazyGroup):
             "mailkeep.cli.serve", "serve", "Serve the site's mail until SIGTERM or Ctrl-C."
         ),
         "account": Place(
-            "mailkeep.cli.account", "commands", "Add, show, change and remove accounts."
+            "mailkeep.cli.account_rules", "commands", "Add, show, change and remove accounts."
         ),
+        "device": Place(
+            "mailkeep.cli.device", "commands", "Give each program a password of its own."
+        ),
+        "ban": Place("mailkeep.cli.ban", "commands", "List, add and lift bans."),
         "deliver": Place("mailkeep.cli.deliver", "only_listed", "Put messages into a maildrop."),
         "maildrop": Place("mailkeep.cli.maildrop", "commands", "Look into an account's maildrop."),
         "fetch": Place(
             "mailkeep.cli.fetch.commands", "only_listed", "Fetch mail into files of your own."
+        ),
+        "events": Place(
+            "mailkeep.cli.events", "commands", "Show what happened, and who read what."
         ),
         "doctor": Place("mailkeep.cli.doctor", "doctor", "Check the site and say how to mend it."),
     }

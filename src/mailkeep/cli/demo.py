@@ -3,7 +3,6 @@
 Its ports are listened on before the site is made: nobody can take them in between.
 """
 
-import secrets
 import shlex
 import shutil
 import signal
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
 
+from mailkeep.accounts.generated import generate_password
 from mailkeep.cli.deliver import deliver_message
 from mailkeep.cli.demo_mail import generate_mail
 from mailkeep.cli.init import make_site, settings_text
@@ -27,7 +27,6 @@ from mailkeep.cli.serve import Listening, run_server
 from mailkeep.cli.site_option import open_accounts
 from mailkeep.cli.talk import say, show, show_table
 from mailkeep.site import Service, Site, read_site
-from mailkeep.values import Secret
 
 _HOST = "127.0.0.1"
 _PORTS = {Service.POP3S: 9950, Service.POP3: 1110}
@@ -36,9 +35,6 @@ _PORTS = {Service.POP3S: 9950, Service.POP3: 1110}
 _DOMAIN = "example.org"
 _ACCOUNTS = {"alice": None, "bob": 3}
 """How many messages each gets; `None` for one of every kind."""
-
-_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
-"""Without those that look alike on a screen."""
 
 _EXIT_SIGTERM = 128 + signal.SIGTERM
 
@@ -96,14 +92,13 @@ def _listening(wanted: int) -> socket.socket:
 def _add_login(site: Site, name: str, count: int | None) -> _Login:
     """Make an account with a random password and put messages into its maildrop."""
     address = site.address(name)
-    groups = ("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(3))
-    password = "-".join(groups)
+    secret = generate_password()
     with open_accounts(site) as directory:
-        directory.add(address, Secret(password.encode()))
+        directory.add(address, secret)
     mail = list(islice(generate_mail(str(address), until=datetime.now(UTC)), count))
     for message in mail:
         deliver_message(site, address, BytesIO(message))
-    return _Login(str(address), password, len(mail))
+    return _Login(str(address), secret.reveal().decode(), len(mail))
 
 
 def _fetch_line(authority: Path, login: _Login, pop3s: int) -> str:

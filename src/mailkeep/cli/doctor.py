@@ -1,7 +1,8 @@
 """`mailkeep doctor`: look at everything that a site stands on and say how to mend it.
 
-It changes nothing, but that a database of an older version is brought up to date as by every other
-command. It looks at the machine it runs on: what a client far away sees, it cannot know.
+It changes nothing and makes no file, but that a database of an older version is brought up to date
+as by every other command. It looks at the machine it runs on: what a client far away sees, it
+cannot know, and no server elsewhere is asked anything.
 """
 
 from collections.abc import Iterator
@@ -43,12 +44,21 @@ def _examine(context: typer.Context) -> Iterator[Finding]:
         yield wrong(_SITE_CHECKS[type(failure)], str(failure), failure.hint)
         return
     yield ok("settings", f"{site.settings_file}: hostname {site.settings.hostname}")
-    from mailkeep.cli import doctor_files, doctor_ports
+    from mailkeep.cli import (
+        doctor_accounts,
+        doctor_door,
+        doctor_files,
+        doctor_ports,
+        doctor_record,
+    )
 
     yield from doctor_files.check_folder(site)
-    yield from doctor_files.check_accounts(site)
+    yield from doctor_accounts.check_accounts(site)
     yield from doctor_files.check_certificate(site)
+    yield from doctor_files.check_client_authorities(site)
     yield from doctor_ports.check_ports(site)
+    yield from doctor_door.check_door(site)
+    yield from doctor_record.check_record(site)
     yield from doctor_files.check_limits(site)
 
 

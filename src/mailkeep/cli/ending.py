@@ -32,16 +32,18 @@ def _failures() -> tuple[type[Exception], ...]:
     Asked for when something has gone wrong: the rooms are imported by whoever raises their errors.
     """
     from mailkeep.accounts import AccountError
+    from mailkeep.accounts.site_key import SiteKeyProblem
     from mailkeep.database import DatabaseUnavailable
     from mailkeep.site import SiteError
 
-    ours = (CommandFailed, SiteError, AccountError, DatabaseUnavailable)
+    ours = (CommandFailed, SiteError, AccountError, SiteKeyProblem, DatabaseUnavailable)
     return EOFError, OSError, *ours
 
 
 def _explain(failure: Exception) -> tuple[str, str | None, int]:
     """Return what to say about a failure, the next step, and the exit code."""
-    from mailkeep.accounts import AccountError
+    from mailkeep.accounts import AccountError, UnknownDevice
+    from mailkeep.accounts.site_key import SiteKeyProblem
     from mailkeep.database import DatabaseUnavailable
     from mailkeep.site import SiteError
 
@@ -52,8 +54,10 @@ def _explain(failure: Exception) -> tuple[str, str | None, int]:
             hint, code = failure.hint, failure.code
         case SiteError():
             hint, code = failure.hint, ExitCode.WRONG
-        case DatabaseUnavailable():
+        case DatabaseUnavailable() | SiteKeyProblem():
             hint = failure.hint
+        case UnknownDevice():
+            hint = "mailkeep device list ADDRESS shows what is there"
         case AccountError():
             hint = "mailkeep account list shows who is there"
         case EOFError():

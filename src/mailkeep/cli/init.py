@@ -30,7 +30,7 @@ from mailkeep.site import (
 _FOLDERS = ("mail", "index", "run")
 
 _DATABASE = ("mailkeep.db", "mailkeep.db-wal", "mailkeep.db-shm")
-_MAY_BE_THERE = {*_FOLDERS, *_DATABASE, "tls", "mailkeep.toml.new", "lost+found"}
+_MAY_BE_THERE = {*_FOLDERS, *_DATABASE, "site.key", "tls", "mailkeep.toml.new", "lost+found"}
 """What an interrupted `init` leaves, mail that waits for its site, a file system's own folder."""
 
 _HEAD = """\

@@ -35,11 +35,12 @@ def run_server(
         inherited: sockets that the caller opened, beside those from systemd.
 
     Raises:
-        CommandFailed: it cannot begin: a port, the certificate.
+        CommandFailed: it cannot begin: a port, the certificate, the audit trail, a key, a setting.
         DatabaseUnavailable: it cannot begin: the accounts.
         OSError: it cannot begin: the leases.
     """
     from mailkeep.app import serve as serve_site
+    from mailkeep.events.chain import TrailHeld
     from mailkeep.server import CannotListen
     from mailkeep.tls import CertificateProblem
 
@@ -53,3 +54,9 @@ def run_server(
         serve_site(site, announce, inherited)
     except (CannotListen, CertificateProblem) as failure:
         raise CommandFailed(str(failure), hint=failure.hint, code=ExitCode.WRONG) from failure
+    except TrailHeld as failure:
+        raise CommandFailed(str(failure), hint="is this site being served already?") from failure
+    except ValueError as failure:
+        raise CommandFailed(
+            str(failure), hint="mailkeep doctor checks the site", code=ExitCode.WRONG
+        ) from failure

@@ -54,15 +54,21 @@ def open_site(context: "typer.Context") -> "Site":
     return read_site(site_option(context).folder())
 
 
-def open_accounts(site: "Site") -> "AbstractContextManager[AccountDirectory]":
+def open_accounts(
+    site: "Site", *, by: str = "nobody"
+) -> "AbstractContextManager[AccountDirectory]":
     """Open the accounts of a site.
+
+    Args:
+        site: whose.
+        by: who makes changes, for the record; not needed to read.
 
     Raises:
         DatabaseUnavailable: they cannot be read now.
     """
     from mailkeep.app import open_accounts as open_at  # everything there is, so not earlier
 
-    return open_at(site)
+    return open_at(site, by=by)
 
 
 def maildrop_of(site: "Site", address: "Address") -> Path:
