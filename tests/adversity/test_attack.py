@@ -147,7 +147,7 @@ def test_the_attack_was_one(attacked: Attacked) -> None:
     """Every address guessed, nobody was let in, and the log misses no answer that was heard."""
     sources = {str(refusal.source) for refusal in attacked.refusals}
     assert set(attackers()) <= sources
-    assert sum(":" in source for source in sources) > 300
+    assert sum(":" in source for source in sources) > 200
     assert attacked.heard["let in"] == 0
     assert (
         len(attacked.refusals) >= attacked.heard["refused"] > LOOKS_A_MINUTE * len(attackers()) / 2

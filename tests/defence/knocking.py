@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from hashlib import sha256
 from ipaddress import ip_address
 
 from mailkeep.defence import Attempt, Consequences, Let, Success, Turned, Welcome
@@ -63,7 +64,7 @@ def attempt(
         source=ip_address(source) if isinstance(source, str) else source,
         name=name,
         mechanism="PLAIN",
-        password_seal=None if password is None else password.encode().ljust(16, b"\0"),
+        password_seal=None if password is None else sha256(password.encode()).digest()[:16],
         is_sure=is_sure,
     )
 

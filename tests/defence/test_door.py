@@ -99,12 +99,11 @@ async def test_a_familiar_source_has_counters_of_its_own() -> None:
     let = await guess(door, HOME, "alice@example.com", "mistyped")
     assert isinstance(let, Let)
     assert (let.familiar, let.delayed_s) == (True, 0)
-    before = now_s()
-    assert is_in(await log_in(door))
-    assert 1.9 < now_s() - before < 2.2
-    before = now_s()
-    assert is_in(await log_in(door))
-    assert now_s() - before < 0.1
+    for number in range(2):  # the second time as the first: what came before is forgotten
+        before = now_s()
+        assert is_in(await log_in(door))
+        assert 1.9 < now_s() - before < 2.2
+        await guess(door, HOME, "alice@example.com", f"mistyped {number}")
 
 
 async def test_a_familiar_source_is_unfamiliar_to_other_accounts() -> None:
@@ -136,8 +135,9 @@ async def test_a_sure_proof_is_no_guess() -> None:
     let = await door.ask(attempt(OTHER, is_sure=True))
     assert isinstance(let, Let)
     assert let.familiar
+    counted = len(door._counters)
     assert await door.fail(let, account=ALICE) == Consequences()
-    assert door.guesses(ALICE) == 0
+    assert (door.guesses(ALICE), len(door._counters)) == (0, counted)
 
 
 async def test_the_same_wrong_password_again_counts_once() -> None:

@@ -14,13 +14,14 @@ from mailkeep.database.engine import Database
 from mailkeep.database.opening import open_database
 from mailkeep.defence import Let, Turned, Turning, Welcome
 from mailkeep.defence.ban_directory import BanDirectory
-from mailkeep.defence.door import GUESSES_LIMIT, Door
+from mailkeep.defence.door import Door
 from mailkeep.defence.keeping import DoorKeeper
 from mailkeep.defence.places import Places
 from mailkeep.defence.remembered import Changes, GuessesRow
 from mailkeep.defence.rules import DoorRules
 from mailkeep.defence.store import DoorStore
 from mailkeep.defence.tables import SCHEMA
+from mailkeep.defence.welcomes import GUESSES_LIMIT
 
 STRANGE = "203.0.113.9"
 

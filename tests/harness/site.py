@@ -28,6 +28,9 @@ SOURCE = Path(__file__).parents[2] / "src"
 ROOM_FOR_TESTS = {"connections_per_prefix": 2000, "connections_per_account": 200}
 """All clients of a test come from one address; the door itself stays on."""
 
+LOOPBACK_IS_TRUSTED = '[door]\nallow = ["127.0.0.0/8", "::1"]\n'
+"""Tests guess wrong on purpose, all from there."""
+
 MAILKEEP = (sys.executable, "-W", "error", "-c", "from mailkeep.cli import main; main()")
 """How `mailkeep` is started from a checkout, installed or not; any warning ends it."""
 
@@ -53,14 +56,17 @@ class RunningSite:
         Args:
             folder: the site's, made here.
             maildrops: what `maildrops.path` says; the default unless given.
-            limits: what `[limits]` says.
+            limits: what `[limits]` says; with `{}` the site is as an operator would have it, and
+                its door does not trust loopback either.
             settings_more: further text for `mailkeep.toml`, whole tables; not `[limits]`.
         """
         both = ((Service.POP3S, "127.0.0.1:0"), (Service.POP3, "127.0.0.1:0"))
         text = settings_text(HOSTNAME, both)
         if maildrops is not None:
             text += f'\n[maildrops]\npath = "{maildrops}"\n'
-        text += "\n[limits]\n" + "".join(f"{key} = {value}\n" for key, value in limits.items())
+        if limits:
+            lines = (f"{key} = {value}\n" for key, value in limits.items())
+            text += "\n[limits]\n" + "".join(lines) + LOOPBACK_IS_TRUSTED
         make_site(folder, f"{text}\n{settings_more}")
         self.folder = folder
         self.ca = folder / "tls" / "ca.pem"

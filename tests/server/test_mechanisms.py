@@ -17,6 +17,7 @@ from tests.server.parts import (
 )
 from tests.server.talking import Talk
 
+from mailkeep.accounts import CheckUnavailable, Claim, Identified, ScramCredentials
 from mailkeep.defence import Welcome
 from mailkeep.defence.seam import Turning
 from mailkeep.events import EventType
@@ -199,3 +200,66 @@ async def test_a_use_is_noted_with_what_is_known_of_the_client() -> None:
     talk = await begun(check=check)
     await talk.log_in()
     assert check.used == ["alice@example.com 192.0.2.7 USER in clear"]
+
+
+@pytest.mark.parametrize("leaving", [b"*\r\n", b"AA==\r\n", None])
+async def test_who_leaves_once_he_knows_that_he_was_right_leaves_a_trace(
+    leaving: bytes | None,
+) -> None:
+    """The server's signature says that the password is right, before anybody is let in."""
+    sink = Recorder()
+    talk = await begun(sink=sink)
+    assert decoded(await proof_sent(talk, scram(PASSWORD))).startswith(b"v=")
+    if leaving is None:
+        talk.transport.reset()
+        await talk.say()
+    else:
+        assert (await talk.say(leaving)).startswith(b"-ERR ")
+    [told] = sink.of(EventType.LOGIN_REFUSED)
+    assert (told["name"], told["mechanism"]) == ("alice", "SCRAM-SHA-256")
+    assert told["reason"].startswith("right, but the client left")
+    assert sink.of(EventType.LOGIN_ACCEPTED) == []
+
+
+async def test_a_token_that_could_not_be_checked_is_not_called_bad() -> None:
+    """RFC 3206 section 4: told `invalid_token`, a client would throw a good one away."""
+    door, check = OpenDoor(), OnePassword()
+    talk = await begun(offers=Offers(tokens=True), check=check, door=door)
+    line = b"AUTH OAUTHBEARER %b\r\n" % encoded(BEARER % TOKEN)
+    check.fails = CheckUnavailable("the provider is away")
+    assert (await talk.say(line)).startswith(b"-ERR [SYS/TEMP] ")
+    check.fails = None
+    door.welcome = Welcome(Turning.LOGIN_DELAY, familiar=True)
+    assert (await talk.say(line)).startswith(b"-ERR [LOGIN-DELAY] ")
+    door.welcome = Welcome(None, familiar=True)
+    assert (await talk.say(line)).startswith(b"+OK ")
+
+
+async def test_credentials_without_a_name_are_told_by_what_they_name() -> None:
+    """A token or a certificate names somebody by itself."""
+
+    class Naming(OnePassword):
+        async def identify(self, claim: Claim) -> Identified:
+            return Identified("carol@example.com", None, False, claim, None)
+
+    sink = Recorder()
+    talk = await begun(offers=Offers(tokens=True), check=Naming(), sink=sink)
+    await talk.say(b"AUTH OAUTHBEARER %b\r\n" % encoded(b"n,,\x01auth=Bearer x\x01\x01"))
+    assert sink.of(EventType.LOGIN_REFUSED)[0]["name"] == "carol@example.com"
+
+
+async def test_keys_that_cannot_be_read_are_told() -> None:
+    """An operator must hear of a database that fails, whatever the mechanism."""
+
+    class Unreadable(OnePassword):
+        async def scram_keys(self, name_untrusted: bytes) -> ScramCredentials:
+            del name_untrusted
+            raise CheckUnavailable("the database is gone")
+
+    sink = Recorder()
+    talk = await begun(check=Unreadable(), sink=sink)
+    first = encoded(scram(PASSWORD).get_client_first().encode())
+    assert (await talk.say(b"AUTH SCRAM-SHA-256 %b\r\n" % first)).startswith(b"-ERR [SYS/TEMP] ")
+    [told] = sink.of(EventType.LOGIN_DEFERRED)
+    assert (told["name"], told["reason"]) == ("alice", "the database is gone")
+    assert (await talk.log_in()).startswith(b"+OK ")

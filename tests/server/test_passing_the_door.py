@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -16,11 +17,21 @@ from tests.server.parts import (
 )
 from tests.server.talking import Talk
 
-from mailkeep.accounts import CheckUnavailable, Device, May
-from mailkeep.defence import Ban, Consequences, DoorUnavailable, Turned, Turning, Welcome
+from mailkeep.accounts import Admission, CheckUnavailable, Claim, Device, Identified, May
+from mailkeep.defence import (
+    Attempt,
+    Ban,
+    Consequences,
+    DoorUnavailable,
+    Let,
+    Success,
+    Turned,
+    Turning,
+    Welcome,
+)
 from mailkeep.events import EventType
 from mailkeep.site import Limits
-from mailkeep.values import AccountId, DeviceId
+from mailkeep.values import AccountId, DeviceId, IpAddress
 
 REFUSED = b"-ERR [AUTH] login refused\r\n"
 RIGHT = base64.b64encode(b"\0alice\0" + PASSWORD)
@@ -146,7 +157,8 @@ async def test_a_device_that_is_refused_is_no_guess() -> None:
     check.device = PRINTER
     talk = await _talk(door, check=check)
     assert await talk.say(b"AUTH PLAIN %b\r\n" % WRONG) == REFUSED
-    assert door.ends == ["give up"]
+    assert set(door.ends) == {"give up"}
+    assert len(door.ends) == len(door.attempts)
     assert door.attempts[0].is_sure
     assert door.attempts[0].password_seal is None
 
@@ -267,3 +279,142 @@ async def test_a_credential_revoked_while_it_logs_in_is_refused() -> None:
     assert await talk.say() == REFUSED
     assert len(sink.of(EventType.SESSION_REVOKED)) == 1
     assert sink.of(EventType.LOGIN_ACCEPTED) == []
+
+
+class SlowDoor(OpenDoor):
+    """Guesses wait for eight seconds, and what cannot be guessed does not."""
+
+    async def ask(self, attempt: Attempt) -> Let | Turned:
+        self.delayed_s = 0.0 if attempt.is_sure else 8.0
+        return await super().ask(attempt)
+
+
+async def _is_answered_like_a_guess(door: OpenDoor, response: bytes) -> bool:
+    """Tell whether a refusal comes when a wrong password's would come from a slow door."""
+    check = OnePassword()
+    check.device = PRINTER
+    talk = await _talk(door, check=check, limits=Limits(refusal_ms=250))
+    talk.transport.send(b"AUTH PLAIN %b\r\n" % response)
+    await asyncio.sleep(8.249)
+    heard = talk.heard()
+    await asyncio.sleep(0.002)
+    return heard == b"" and talk.heard() == REFUSED
+
+
+async def test_a_proof_that_is_refused_waits_as_long_as_a_guess() -> None:
+    """Who has stolen a password that is good only elsewhere must not learn that it is one."""
+    door = SlowDoor()
+    assert await _is_answered_like_a_guess(door, WRONG)
+    assert [attempt.is_sure for attempt in door.attempts] == [True, False]
+    assert "fail" not in door.ends
+
+
+async def test_a_proof_that_the_door_refuses_waits_as_long_as_a_guess() -> None:
+    """The same from a new country; but whoever comes too soon is told so at once."""
+    door = SlowDoor()
+    door.welcome = Welcome(Turning.NEW_COUNTRY, familiar=True)
+    assert await _is_answered_like_a_guess(door, RIGHT)
+    assert door.ends == ["succeed", "give up"]
+    door.welcome = Welcome(Turning.LOGIN_DELAY, familiar=True)
+    assert not await _is_answered_like_a_guess(door, RIGHT)
+
+
+class Owing(OnePassword):
+    """A check whose right credentials have cost no hash."""
+
+    async def verify(self, identified: Identified, source: IpAddress) -> Admission:
+        return replace(await super().verify(identified, source), owes_a_hash=True)
+
+    async def pay(self, identified: Identified) -> None:
+        self.asked.append(b"hash for %b" % identified.name.encode())
+
+
+async def test_right_credentials_that_are_refused_cost_what_wrong_ones_do() -> None:
+    """While hashes wait for each other, a quick refusal would say that the password is right."""
+    door, check = OpenDoor(), Owing()
+    door.welcome = Welcome(Turning.GUESSED_AT, familiar=False)
+    talk = await _talk(door, check=check)
+    assert await talk.say(b"AUTH PLAIN %b\r\n" % RIGHT) == REFUSED
+    assert check.asked == [b"alice", b"hash for alice"]
+    await talk.say(b"AUTH PLAIN %b\r\n" % WRONG)
+    door.welcome = Welcome(None, familiar=True)
+    await talk.say(b"AUTH PLAIN %b\r\n" % RIGHT)
+    assert check.asked[2:] == [b"alice", b"alice"]
+
+
+class LostDoor(OpenDoor):
+    """A door that goes away while a guess is looked at."""
+
+    async def fail(self, let: Let, *, account: AccountId | None) -> Consequences:
+        await super().fail(let, account=account)
+        raise DoorUnavailable("it is away")
+
+    async def succeed(self, let: Let, success: Success) -> Welcome:
+        await super().succeed(let, success)
+        raise DoorUnavailable("it is away")
+
+
+async def test_a_door_that_goes_away_meanwhile_tells_nobody_which_it_was() -> None:
+    """Right or wrong: the same words after the same time and the same work."""
+    for response, work in ((RIGHT, [b"alice", b"hash for alice"]), (WRONG, [b"alice"])):
+        check = Owing()
+        talk = await _talk(LostDoor(), check=check, limits=Limits(refusal_ms=250))
+        talk.transport.send(b"AUTH PLAIN %b\r\n" % response)
+        await asyncio.sleep(0.249)
+        assert talk.heard() == b""
+        await asyncio.sleep(0.002)
+        assert talk.heard().startswith(b"-ERR [SYS/TEMP] ")
+        assert check.asked == work
+
+
+async def test_a_guess_is_not_looked_at_while_the_record_has_no_room() -> None:
+    """A wrong one would leave no trace; who leaves meanwhile is soon waited for no more."""
+    door, check, sink = OpenDoor(), OnePassword(), Recorder(room=asyncio.Event())
+    talk = await _talk(door, check=check, sink=sink)
+    assert await talk.say(b"AUTH PLAIN %b\r\n" % WRONG) == b""
+    await asyncio.sleep(10)
+    assert (door.attempts, check.asked) == ([], [])
+    talk.transport.reset()
+    await asyncio.sleep(1.1)
+    assert talk.task.done()
+    assert door.attempts == []
+
+
+async def test_who_leaves_with_the_answer_that_he_was_right_leaves_a_trace() -> None:
+    """The record has no room, the client goes: somebody has tried a password, and it was right."""
+    sink = Recorder()
+
+    class FillingUp(OnePassword):
+        async def identify(self, claim: Claim) -> Identified:
+            sink.room = asyncio.Event()
+            return await super().identify(claim)
+
+    talk = await _talk(OpenDoor(), check=FillingUp(), sink=sink)
+    assert await talk.say(b"AUTH PLAIN %b\r\n" % RIGHT) == b""
+    talk.transport.reset()
+    await asyncio.sleep(2.1)
+    assert talk.task.done()
+    [told] = sink.of(EventType.LOGIN_REFUSED)
+    assert (told["name"], told["reason"][:5]) == ("alice", "right")
+
+
+async def test_a_login_that_is_cancelled_gives_its_place_back() -> None:
+    """A server that stops in the middle of a check."""
+    door, check = OpenDoor(), OnePassword()
+    check.held = asyncio.Event()
+    talk = await _talk(door, check=check)
+    await talk.say(b"AUTH PLAIN %b\r\n" % RIGHT)
+    talk.task.cancel()
+    await asyncio.wait({talk.task})
+    assert door.ends == ["give up"]
+
+
+async def test_a_bug_in_a_check_gives_the_place_back() -> None:
+    """Whatever is raised; the connection alone ends."""
+    door, check, sink = OpenDoor(), OnePassword(), Recorder()
+    check.fails = ZeroDivisionError()
+    talk = await _talk(door, check=check, sink=sink)
+    await talk.say(b"AUTH PLAIN %b\r\n" % RIGHT)
+    assert door.ends == ["give up"]
+    assert len(sink.of(EventType.INTERNAL_ERROR)) == 1
+    assert talk.is_closed()

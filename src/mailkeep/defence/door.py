@@ -1,8 +1,8 @@
 """The door of a site: asks, counts, remembers. It belongs to one event loop.
 
-What decides is elsewhere and pure (`turns`, `counters`, `bans`, `places`); here is the order of
-things. It reads and writes no file: what it learned is taken from `pending` by whoever keeps it
-(`keeping`), so that a database that fails never stops a login.
+What decides is elsewhere and pure (`turns`, `counters`, `bans`, `places`, `welcomes`); here is the
+order of things. It reads and writes no file: what it learned is taken from `pending` by whoever
+keeps it (`keeping`), so that a database that fails never stops a login.
 
 Right credentials that are refused (`succeed`) are counted as wrong ones, because the next delay
 would tell them apart otherwise. A proof that cannot be guessed is neither delayed nor counted.
@@ -46,11 +46,8 @@ from mailkeep.defence.seam import (
     Welcome,
 )
 from mailkeep.defence.turns import Circumstances, Go, Never, Turn, Waiting, decide_turn
+from mailkeep.defence.welcomes import GUESSES_LIMIT, RightCredentials, decide_refusal
 from mailkeep.values import AccountId, IpAddress
-
-GUESSES_LIMIT = 100
-"""Failures of strangers on an account after which its main password is refused from them
-(NIST SP 800-63B-4 section 3.2.2: no more than 100)."""
 
 WAITING_LIMIT = 10_000
 """Guesses that wait at a time, about 2 KB each; as many as there may be connections."""
@@ -86,7 +83,7 @@ class _Lent:
 
 
 class Door:
-    """The door. Make one inside the loop, from what was remembered.
+    """The door of one event loop.
 
     Args:
         rules: the operator's choices.
@@ -275,7 +272,7 @@ class Door:
         return Turned(Turning.POLICY_SERVER, 0.0)
 
     async def _turn_away(self, who: Who, reason: Turning, arrived_s: float) -> Turned:
-        """Answer when a wrong guess might be answered."""
+        """Answer when a wrong guess might be answered, or at once if too many wait for that."""
         now_s = _now_s()
         failures = self._counters.record(who, now_s).failures
         until_s = arrived_s + jittered_s(delay_s(failures), self._chance())
@@ -370,18 +367,18 @@ class Door:
         )
 
     def _refusal(self, lent: _Lent, success: Success, odd: Oddity | None) -> Turning | None:
-        attempt = lent.attempt
-        if not attempt.is_sure and self._counters.hot.is_hot(attempt.password_seal, _now_s()):
-            return Turning.HOT_PASSWORD
-        guessed_at = self.guesses(success.account) >= GUESSES_LIMIT
-        if success.by_main_password and guessed_at and not lent.who.is_familiar:
-            return Turning.GUESSED_AT
-        if odd is not None and odd.answer is OddAnswer.REFUSE:
-            return odd.kind
+        attempt, now_s = lent.attempt, _now_s()
         last_s = self._logins.get(success.account)
-        if last_s is not None and _now_s() - last_s < self.rules.login_delay_s:
-            return Turning.LOGIN_DELAY
-        return None
+        login = RightCredentials(
+            is_sure=attempt.is_sure,
+            is_hot=self._counters.hot.is_hot(attempt.password_seal, now_s),
+            by_main_password=success.by_main_password,
+            is_familiar=lent.who.is_familiar,
+            guesses=self.guesses(success.account),
+            odd=odd,
+            since_last_login_s=None if last_s is None else now_s - last_s,
+        )
+        return decide_refusal(login, self.rules.login_delay_s)
 
     def _welcome(self, lent: _Lent, success: Success, here: Place | None) -> None:
         who, now_s = lent.who, self._wall_s()

@@ -149,10 +149,17 @@ class LoginDoor(Protocol):
         Args:
             let: what `ask` returned.
             account: the one that was named; None when there is none.
+
+        Raises:
+            DoorUnavailable: it cannot be counted; the client must not learn that it was wrong.
         """
 
     async def succeed(self, let: Let, success: Success) -> Welcome:
-        """Decide about right credentials, and remember the source if they are let in."""
+        """Decide about right credentials, and remember the source if they are let in.
+
+        Raises:
+            DoorUnavailable: it cannot be decided; the client must not learn that they were right.
+        """
 
     async def give_up(self, let: Let) -> None:
         """Count nothing: it could not be checked, or the client has gone."""

@@ -40,6 +40,10 @@ UNREACHED_S = 20.0
 """How long a guess waits for a door that is away: a restart takes less, a guesser gets three empty
 answers a minute, and mail programs give up after 30 s (`PATIENCE_S` of `defence.turns`)."""
 
+SURE_WAITS_S = 1.0
+"""How long a proof that cannot be guessed waits for it: what is only a hiccup of the connection, or
+a worker's first second, should cost neither LOGIN-DELAY nor the policy server's word."""
+
 PING_EVERY_S = 5.0
 PONG_WITHIN_S = 5.0
 """A door that hangs is as good as away; its loop is never busy for a second."""
@@ -119,11 +123,11 @@ class DoorOverSocket:
         Raises:
             DoorUnavailable: it cannot be found out now.
         """
-        until_s = _now_s() + UNREACHED_S
+        until_s = _now_s() + (SURE_WAITS_S if attempt.is_sure else UNREACHED_S)
         while True:
-            if self._link is None and attempt.is_sure:
-                return self._let_by_itself()
             link = await self._reach(until_s)
+            if link is None:
+                return self._without(attempt)
             said = await self._ask_over(link, attempt)
             if said is not None:
                 return said
@@ -191,19 +195,22 @@ class DoorOverSocket:
                 return None
         raise _unavailable(answer)
 
-    def _let_by_itself(self) -> Let:
+    def _without(self, attempt: Attempt) -> Let:
+        """Let a proof that cannot be guessed, and no guess."""
+        if not attempt.is_sure:
+            raise DoorUnavailable(AWAY)
         number = next(self._numbers)
         self._lent[number] = _Lent(None, None, attempt_is_sure=True)
         return Let(number, delayed_s=0.0, familiar=True)
 
-    async def _reach(self, until_s: float) -> "_Link":
-        """Return the connection, when there is one."""
+    async def _reach(self, until_s: float) -> "_Link | None":
+        """Return the connection when there is one, or None when there is none for too long."""
         while self._link is None:
             try:
                 async with asyncio.timeout_at(until_s):
                     await self._reached.wait()
-            except TimeoutError as away:
-                raise DoorUnavailable(AWAY) from away
+            except TimeoutError:
+                return None
         return self._link
 
     async def _keep_reached(self) -> None:

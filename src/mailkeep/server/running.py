@@ -75,7 +75,7 @@ class RunningSite:
         self._certificate = certificate
         self._sink = sink
         self._server = Server(listeners, meeting, sink)
-        self._control = Control(site.control, on_notice)
+        self._control = Control(site.control, on_notice, meeting.gate.door)
         self._metrics = metrics
         self._upkeep = (
             Upkeep(_later(certificate.look), LOOK_EVERY_S),

@@ -1,14 +1,18 @@
 """From credentials to a decision: who is named, the door, the check, the door again.
 
-Whatever is wrong, the client hears one answer, and no sooner than `refusal_s` after the moment at
-which its guess was looked at; what was wrong is told as an event only.
+Whatever is wrong, the client hears one answer, and no sooner than `refusal_s` after its credentials
+have come and the door's delay is over; what was wrong is told as an event only. A login that could
+not be checked is answered no sooner either: when the door goes away meanwhile, the time must not
+say what it would have been.
+
+Nothing is looked at while the record has no room for what comes of it. Who leaves while he waits
+for that is soon waited for no more.
 
 It knows no command and no mechanism.
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mailkeep.accounts import (
     Admission,
@@ -20,8 +24,6 @@ from mailkeep.accounts import (
 )
 from mailkeep.defence import (
     Attempt,
-    Ban,
-    Consequences,
     DoorUnavailable,
     Let,
     Success,
@@ -29,17 +31,22 @@ from mailkeep.defence import (
     Turning,
     Welcome,
 )
-from mailkeep.events import types as events
 from mailkeep.pop3 import Err
 from mailkeep.server import replies
 from mailkeep.server.before_login.gate import Admitted, Gate
+from mailkeep.server.before_login.telling import (
+    LEFT,
+    NAME_TOLD_OCTETS,
+    Guess,
+    LoginTelling,
+    name_told,
+)
 from mailkeep.server.before_login.visitor import Visitor
-from mailkeep.server.wire import Wire
+from mailkeep.server.wire import Disconnected, Wire
 
-_NAME_TOLD_OCTETS = 320
-"""No address is longer (RFC 5321 section 4.5.3.1). A SASL name may have 9 KiB, which escaping makes
-64: the journal cuts such a line in two (LineMax of journald.conf(5)), and what a stranger wrote
-would begin the second."""
+_LOOK_S = 1.0
+"""Whether the client is still there, while its login waits for the record: a disk that takes
+nothing for an hour must not make us keep everybody who has come and gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +61,19 @@ class Denied:
 class _Refused(Exception):
     """The credentials let nobody in."""
 
-    def __init__(self, reason: str, delayed_s: float, reply: Err = replies.LOGIN_REFUSED) -> None:
+    def __init__(self, reason: str, reply: Err = replies.LOGIN_REFUSED) -> None:
         super().__init__(reason)
-        self.delayed_s = delayed_s
         self.reply = reply
 
 
 class Deciding:
     """Decides about the logins of one visitor."""
 
-    def __init__(self, gate: Gate, visitor: Visitor, wire: Wire) -> None:
+    def __init__(self, gate: Gate, visitor: Visitor, wire: Wire, telling: LoginTelling) -> None:
         self._gate = gate
         self._visitor = visitor
         self._wire = wire
+        self._telling = telling
 
     async def decide(self, claim: Claim, mechanism: str) -> Admitted | Denied:
         """Find out whom a claim lets in.
@@ -74,47 +81,51 @@ class Deciding:
         Raises:
             Disconnected: nobody is there any more.
         """
+        await self._wait_for_room()
         arrived_s = asyncio.get_running_loop().time()
+        guess = Guess(claim, mechanism, name_told(claim.name_untrusted))
         try:
-            admitted = await self._pass(claim, mechanism)
-            await self._gate.sink.ready()
+            return await self._pass(guess)
         except (CheckUnavailable, DoorUnavailable) as unavailable:
-            self._tell_deferred(claim, mechanism, str(unavailable))
-            return Denied(replies.CHECK_UNAVAILABLE, is_guess=False)
+            self._telling.deferred(guess.mechanism, guess.name, str(unavailable))
+            denied = Denied(replies.CHECK_UNAVAILABLE, is_guess=False)
         except _Refused as refused:
-            self._tell_refused(claim, mechanism, str(refused))
-            await self._gate.sink.ready()
-            await _sleep_until(arrived_s + refused.delayed_s + self._gate.refusal_s)
-            return Denied(refused.reply, is_guess=True)
-        return admitted
+            self._telling.refused(guess, str(refused))
+            denied = Denied(refused.reply, is_guess=True)
+        await _sleep_until(arrived_s + guess.delayed_s + self._gate.refusal_s)
+        return denied
 
-    async def _pass(self, claim: Claim, mechanism: str) -> Admitted:
-        identified = await self._gate.check.identify(claim)
-        answer = await self._gate.door.ask(self._attempt(identified, claim, mechanism))
-        if answer.delayed_s:
-            self._tell_delayed(identified, answer.delayed_s)
-        match answer:
+    async def _pass(self, guess: Guess) -> Admitted:
+        identified = await self._gate.check.identify(guess.claim)
+        guess.name = guess.name or identified.name[:NAME_TOLD_OCTETS]
+        attempt = self._attempt(identified, guess)
+        match await self._gate.door.ask(attempt):
             case Turned(reason, delayed_s):
-                raise _Refused(reason.value, delayed_s)
+                self._note_delay(guess, delayed_s)
+                raise _Refused(reason.value)
             case Let() as let:
-                admission = await self._verify(identified, let)
-                welcome = await self._welcome(admission, let)
+                admission = await self._verify(identified, let, guess)
+                welcome = await self._welcome(identified, admission, let)
                 if welcome.refused is not None:
-                    raise _Refused(welcome.refused.value, let.delayed_s, _reply(welcome.refused))
-                await self._gate.check.note_use(
-                    admission, self._visitor.source, self._client(mechanism)
-                )
-                return Admitted(admission, mechanism, welcome.familiar)
+                    await self._make_alike(identified, admission, guess, welcome.refused)
+                    raise _Refused(welcome.refused.value, _reply(welcome.refused))
+                client = self._client(guess.mechanism)
+                await self._gate.check.note_use(admission, self._visitor.source, client)
+                await self._wait_for_room_with(guess)
+                return Admitted(admission, guess.mechanism, welcome.familiar)
 
-    async def _verify(self, identified: Identified, let: Let) -> Admission:
+    async def _verify(self, identified: Identified, let: Let, guess: Guess) -> Admission:
         """Check while the attempt holds its place, and give that back in any case."""
         gate = self._gate
         try:
+            self._note_delay(guess, let.delayed_s)
             self._wire.check_open()
             return await gate.check.verify(identified, self._visitor.source)
         except LoginRefused as refused:
             await self._count(identified, let)
-            raise _Refused(refused.reason.value, let.delayed_s) from refused
+            if identified.is_sure:
+                await self._delay_like_a_guess(identified, guess)
+            raise _Refused(refused.reason.value) from refused
         except BaseException:
             await gate.door.give_up(let)
             raise
@@ -125,26 +136,92 @@ class Deciding:
             await self._gate.door.give_up(let)
             return
         consequences = await self._gate.door.fail(let, account=identified.account)
-        self._tell_consequences(identified, consequences)
+        self._telling.consequences(identified, consequences)
 
-    async def _welcome(self, admission: Admission, let: Let) -> Welcome:
+    async def _welcome(self, identified: Identified, admission: Admission, let: Let) -> Welcome:
         device = admission.device.id if admission.device else None
         success = Success(admission.account.id, device, admission.by_main_password)
-        welcome = await self._gate.door.succeed(let, success)
-        self._tell_bans(welcome.bans)
-        self._tell_odd(admission, welcome)
+        try:
+            welcome = await self._gate.door.succeed(let, success)
+        except DoorUnavailable:
+            await self._pay(identified, admission)
+            raise
+        self._telling.bans(welcome.bans)
+        self._telling.odd(admission, welcome)
         return welcome
 
-    def _attempt(self, identified: Identified, claim: Claim, mechanism: str) -> Attempt:
+    # Refusals of what is right look like those of what is wrong.
+
+    async def _make_alike(
+        self, identified: Identified, admission: Admission, guess: Guess, refused: Turning
+    ) -> None:
+        """Spend the time on right credentials that are refused which wrong ones would have cost."""
+        if refused is Turning.LOGIN_DELAY:  # whose answer says that they are right
+            return
+        await self._pay(identified, admission)
+        if identified.is_sure:
+            await self._delay_like_a_guess(identified, guess)
+
+    async def _pay(self, identified: Identified, admission: Admission) -> None:
+        if admission.owes_a_hash:
+            await self._gate.check.pay(identified)
+
+    async def _delay_like_a_guess(self, identified: Identified, guess: Guess) -> None:
+        """Let a proof that is refused wait as long as a guess from there; it is not counted.
+
+        It was not slowed down, because it cannot be guessed. Answered at once, it would be told
+        apart: whoever has found a password that is good only elsewhere would know what he has.
+        """
+        attempt = self._attempt(replace(identified, is_sure=False), guess)
+        answer = await self._gate.door.ask(attempt)
+        self._note_delay(guess, answer.delayed_s)
+        if isinstance(answer, Let):
+            await self._gate.door.give_up(answer)
+
+    def _note_delay(self, guess: Guess, seconds: float) -> None:
+        guess.delayed_s = seconds
+        if seconds:
+            self._telling.delayed(guess)
+
+    # Waiting for the record.
+
+    async def _wait_for_room_with(self, guess: Guess) -> None:
+        """Wait with credentials that are right; if the client leaves, that is told."""
+        try:
+            await self._wait_for_room()
+        except Disconnected:
+            self._telling.refused(guess, LEFT)
+            raise
+
+    async def _wait_for_room(self) -> None:
+        """Return when the record has room for what a login tells.
+
+        Raises:
+            Disconnected: the client has left meanwhile.
+        """
+        try:
+            async with asyncio.timeout(_LOOK_S):
+                return await self._gate.sink.ready()
+        except TimeoutError:
+            room = asyncio.ensure_future(self._gate.sink.ready())
+        try:
+            while not room.done():
+                self._wire.check_open()
+                await asyncio.wait((room,), timeout=_LOOK_S)
+            room.result()
+        finally:
+            room.cancel()
+
+    def _attempt(self, identified: Identified, guess: Guess) -> Attempt:
         seal = None
-        if isinstance(claim, PasswordClaim) and not identified.is_sure:
-            seal = self._gate.seal(claim.password_untrusted)
+        if isinstance(guess.claim, PasswordClaim) and not identified.is_sure:
+            seal = self._gate.seal(guess.claim.password_untrusted)
         visitor = self._visitor
         return Attempt(
             session=visitor.session,
             source=visitor.source,
             name=identified.name,
-            mechanism=mechanism,
+            mechanism=guess.mechanism,
             password_seal=seal,
             is_sure=identified.is_sure,
             tls=visitor.tls is not None,
@@ -153,81 +230,9 @@ class Deciding:
     def _client(self, mechanism: str) -> str:
         return f"{mechanism} {self._visitor.tls or 'in clear'}"
 
-    # What is told.
-
-    def _tell_refused(self, claim: Claim, mechanism: str, reason: str) -> None:
-        self._gate.sink.emit(
-            events.LoginRefused(
-                session=self._visitor.session,
-                peer=self._visitor.peer,
-                mechanism=mechanism,
-                reason=reason,
-                name=_name_told(claim),
-            )
-        )
-
-    def _tell_deferred(self, claim: Claim, mechanism: str, reason: str) -> None:
-        self._gate.sink.emit(
-            events.LoginDeferred(
-                session=self._visitor.session,
-                peer=self._visitor.peer,
-                mechanism=mechanism,
-                reason=reason,
-                name=_name_told(claim),
-            )
-        )
-
-    def _tell_delayed(self, identified: Identified, seconds: float) -> None:
-        self._gate.sink.emit(
-            events.LoginDelayed(
-                session=self._visitor.session,
-                peer=self._visitor.peer,
-                seconds=round(seconds, 3),
-                name=identified.name[:_NAME_TOLD_OCTETS],
-            )
-        )
-
-    def _tell_consequences(self, identified: Identified, consequences: Consequences) -> None:
-        own = (consequences.ban,) if consequences.ban is not None else ()
-        self._tell_bans((*own, *consequences.other_bans))
-        if (failures := consequences.guessed_at) is not None:
-            self._gate.sink.emit(
-                events.MainPasswordGuessedAt(account=identified.name, failures=failures)
-            )
-
-    def _tell_bans(self, bans: Sequence[Ban]) -> None:
-        for ban in bans:
-            self._gate.sink.emit(
-                events.PrefixBanned(prefix=ban.prefix, seconds=ban.seconds, reason=ban.reason)
-            )
-
-    def _tell_odd(self, admission: Admission, welcome: Welcome) -> None:
-        visitor, account = self._visitor, str(admission.account.address)
-        if welcome.refused is Turning.HOT_PASSWORD:
-            self._gate.sink.emit(
-                events.HotPasswordRight(session=visitor.session, account=account, peer=visitor.peer)
-            )
-        if welcome.odd is not None:
-            self._gate.sink.emit(
-                events.LoginFromNewPlace(
-                    session=visitor.session,
-                    account=account,
-                    peer=visitor.peer,
-                    country=welcome.country,
-                    before=welcome.country_before,
-                    reason=welcome.odd.value,
-                    refused=welcome.refused is welcome.odd,
-                    is_alert=welcome.is_alert,
-                )
-            )
-
 
 def _reply(turning: Turning) -> Err:
     return replies.TOO_SOON if turning is Turning.LOGIN_DELAY else replies.LOGIN_REFUSED
-
-
-def _name_told(claim: Claim) -> str:
-    return claim.name_untrusted[:_NAME_TOLD_OCTETS].decode(errors="backslashreplace")
 
 
 async def _sleep_until(time_s: float) -> None:

@@ -47,6 +47,8 @@ class Exchange:
         self._visitor = visitor
         self._check = check
         self._keys: ScramCredentials | None = None
+        self.name_untrusted = b""
+        """Whom the client names, as far as it has said it in an exchange that goes on."""
         self._final = b""
 
     async def claim(self, initial: Secret | None) -> Claim:
@@ -87,7 +89,10 @@ class Exchange:
             raise SaslFailed("the client answers where there is nothing to answer")
 
     async def end_denied(self, hints: TokenHints) -> None:
-        """Say what the mechanism has to say to a client that is not; its -ERR comes after it.
+        """Say what the mechanism has to say to a client that is refused; its -ERR comes after it.
+
+        Not for what could not be checked, or came too soon: told that its token is bad, a client
+        throws a good one away.
 
         Raises:
             ExchangeOver: it gave up.
@@ -99,6 +104,7 @@ class Exchange:
     async def _show_keys(self, name_untrusted: bytes) -> bytes:
         if not isinstance(self._mechanism, KeyedMechanism):
             raise LocalProtocolError("only SCRAM wants keys")
+        self.name_untrusted = name_untrusted
         self._keys = await self._check.scram_keys(name_untrusted)
         keys = [(key.stored_key, key.server_key) for key in self._keys.keys]
         return self._mechanism.use_keys(self._keys.salt, self._keys.iterations, keys).data

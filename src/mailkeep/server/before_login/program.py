@@ -13,8 +13,10 @@ from mailkeep.server import replies
 from mailkeep.server.before_login.deciding import Deciding, Denied
 from mailkeep.server.before_login.exchange import Exchange, ExchangeOver
 from mailkeep.server.before_login.gate import Admitted, Gate
+from mailkeep.server.before_login.telling import LEFT, Guess, LoginTelling, name_told
 from mailkeep.server.before_login.visitor import Visitor
 from mailkeep.server.dialogue import ClosedByUs, Dialogue
+from mailkeep.server.wire import Disconnected
 from mailkeep.values import Secret
 
 REFUSALS_LIMIT = 3
@@ -55,13 +57,22 @@ async def admit(dialogue: Dialogue, gate: Gate, visitor: Visitor) -> Outcome:
 class _Program:
     """One stretch of AUTHORIZATION; it remembers the name that USER gave."""
 
-    __slots__ = ("_deciding", "_dialogue", "_gate", "_name_untrusted", "_refusals", "_visitor")
+    __slots__ = (
+        "_deciding",
+        "_dialogue",
+        "_gate",
+        "_name_untrusted",
+        "_refusals",
+        "_telling",
+        "_visitor",
+    )
 
     def __init__(self, dialogue: Dialogue, gate: Gate, visitor: Visitor) -> None:
         self._dialogue = dialogue
         self._gate = gate
         self._visitor = visitor
-        self._deciding = Deciding(gate, visitor, dialogue.wire)
+        self._telling = LoginTelling(gate.sink, visitor)
+        self._deciding = Deciding(gate, visitor, dialogue.wire, self._telling)
         self._name_untrusted = b""
         self._refusals = 0
 
@@ -132,7 +143,9 @@ class _Program:
             self._end_after_refusals()
         except SaslFailed:
             self._dialogue.answer(replies.EXCHANGE_FAILED)
-        except CheckUnavailable:
+        except CheckUnavailable as unavailable:
+            name = name_told(exchange.name_untrusted)
+            self._telling.deferred(mechanism, name, str(unavailable))
             self._dialogue.answer(replies.CHECK_UNAVAILABLE)
         return None
 
@@ -147,12 +160,12 @@ class _Program:
         match outcome:
             case Admitted() as admitted:
                 if exchange is not None:
-                    await exchange.end_admitted()
+                    await self._end_admitted(claim, exchange, admitted)
                 wire.lift_deadline()
                 return admitted
             case Denied(reply, is_guess):
                 self._refusals += is_guess
-                if exchange is not None:
+                if exchange is not None and reply is replies.LOGIN_REFUSED:
                     await exchange.end_denied(self._gate.token_hints)
                 self._dialogue.answer(reply)
                 # Sent now and not with the answers to what waits behind: only so is it found out,
@@ -160,6 +173,15 @@ class _Program:
                 wire.flush()
                 self._end_after_refusals()
         return None
+
+    async def _end_admitted(self, claim: Claim, exchange: Exchange, admitted: Admitted) -> None:
+        """Say the mechanism's last word; who leaves with it has learnt that he was right."""
+        try:
+            await exchange.end_admitted()
+        except (SaslFailed, ExchangeOver, Disconnected, ClosedByUs):
+            name = name_told(claim.name_untrusted) or str(admitted.account.address)
+            self._telling.refused(Guess(claim, admitted.mechanism, name), LEFT)
+            raise
 
     def _end_after_refusals(self) -> None:
         if self._refusals >= REFUSALS_LIMIT:
