@@ -32,5 +32,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator["RunningSite"]:
     """A site that is served by a process of its own while the tests run; take your own accounts."""
     from tests.harness.site import running_site  # it imports all of Mailkeep
 
-    with running_site(tmp_path_factory.mktemp("served") / "site") as site:
+    folder = tmp_path_factory.mktemp("served") / "site"
+    with running_site(folder, settings_more="[login]\nscram_main = true\n") as site:
         yield site

@@ -1,6 +1,7 @@
 """Commands run inside this process: their exit code, and what they said where."""
 
 import io
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -28,6 +29,9 @@ Run = Callable[..., Done]
 PASSWORD = b"correct horse battery staple"
 """One that the site's rules take."""
 
+WRONG = "wrong"
+"""The level of a doctor's finding that has to be mended."""
+
 
 @pytest.fixture
 def mailkeep(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
@@ -51,3 +55,15 @@ def site(tmp_path: Path) -> Path:
     folder = tmp_path / "site"
     make_site(folder, settings_text("mail.example.com", [(Service.POP3S, "127.0.0.1:0")]))
     return folder
+
+
+def findings(mailkeep: Run, site: Path) -> dict[str, dict[str, str | None]]:
+    """Return what the doctor says, by check; where a check says two things, the worse."""
+    done = mailkeep("--site", site, "doctor", "--json")
+    found: dict[str, dict[str, str | None]] = {}
+    listed = json.loads(done.out)
+    for finding in sorted(listed, key=lambda it: it["level"] == WRONG):
+        found[finding["check"]] = finding
+    assert done.code == (1 if any(it["level"] == WRONG for it in listed) else 0)
+    assert all(it["hint"] for it in listed if it["level"] == WRONG)
+    return found

@@ -19,7 +19,12 @@ def test_the_life_of_an_account(mailkeep: Run, site: Path) -> None:
     listed = json.loads(mailkeep(*at, "list", "--json").out)
     assert [it["state"] for it in listed] == ["disabled"]
     assert mailkeep(*at, "enable", "alice").code == 0
-    assert mailkeep(*at, "password", "alice", "--password-stdin", stdin=b"another horse, another staple").code == 0
+    assert (
+        mailkeep(
+            *at, "password", "alice", "--password-stdin", stdin=b"another horse, another staple"
+        ).code
+        == 0
+    )
     changed = json.loads(mailkeep(*at, "show", "alice", "--json").out)
     assert changed["password_changed"] > shown["password_changed"]
     assert mailkeep(*at, "remove", "alice", "--yes").code == 0

@@ -10,26 +10,22 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import PASSWORD, Run
+from tests.cli.conftest import PASSWORD, WRONG, Run, findings
 from tests.harness.site import listening_port, start_serving
 
+from mailkeep.app import open_bans
 from mailkeep.cli.init import make_site, settings_text
-from mailkeep.site import Service
+from mailkeep.events.fanout import Sinks
+from mailkeep.events.trail import open_trail
+from mailkeep.site import Service, read_site
 from mailkeep.tls.authority import create_authority, issue
 
-WRONG = "wrong"
-
-
-def findings(mailkeep: Run, site: Path) -> dict[str, dict[str, str | None]]:
-    """Return what the doctor says, by check; where a check says two things, the worse."""
-    done = mailkeep("--site", site, "doctor", "--json")
-    found: dict[str, dict[str, str | None]] = {}
-    listed = json.loads(done.out)
-    for finding in sorted(listed, key=lambda it: it["level"] == WRONG):
-        found[finding["check"]] = finding
-    assert done.code == (1 if any(it["level"] == WRONG for it in listed) else 0)
-    assert all(it["hint"] for it in listed if it["level"] == WRONG)
-    return found
+BEHIND = """
+[[listen]]
+service = "pop3"
+address = "127.0.0.1:{port}"
+proxy_from = ["127.0.0.1"]
+"""
 
 
 def test_a_new_site_is_well(mailkeep: Run, site: Path) -> None:
@@ -38,7 +34,8 @@ def test_a_new_site_is_well(mailkeep: Run, site: Path) -> None:
     assert {it["level"] for it in found.values()} == {"ok", "note"}
     assert found["accounts"]["hint"] == "mailkeep account add NAME"
     assert found.keys() == {
-        *("settings", "folder", "database", "accounts", "maildrops", "certificate", "ports")
+        *("settings", "folder", "site key", "database", "accounts", "maildrops"),
+        *("certificate", "ports"),
     }
 
 
@@ -79,9 +76,14 @@ def test_a_site_of_somebody_else(mailkeep: Run, site: Path) -> None:
     assert "sudo -u #12345" in str(findings(mailkeep, site)["owner"]["hint"])
 
 
-@pytest.mark.parametrize("name", ["mailkeep.db", "tls/server.key", "tls/ca.key"])
+@pytest.mark.parametrize(
+    "name",
+    ["mailkeep.db", "door.db", "events.db", "tls/server.key", "tls/ca.key", "trail/signing.key"],
+)
 def test_secrets_that_others_can_read(mailkeep: Run, site: Path, name: str) -> None:
-    """Password hashes and keys are for the site's user alone."""
+    """Password hashes, keys, and who was where are for the site's user alone."""
+    with open_bans(read_site(site)):
+        open_trail(site / "trail", site / "events.db", Sinks()).close()
     (site / name).chmod(0o640)
     assert findings(mailkeep, site)["secrets"]["hint"] == f"chmod 600 {site / name}"
 
@@ -201,18 +203,21 @@ def test_an_address_that_this_machine_has_not(mailkeep: Run, site: Path) -> None
 
 
 def test_a_port_that_is_served_by_this_site(mailkeep: Run, tmp_path: Path) -> None:
-    """Told by the certificate, on pop3s and over STLS; and so is a server with an old one."""
+    """Told by the certificate, on pop3s and over STLS, and by the figures; and so is a server with
+    an old certificate."""
     site = tmp_path / "site"
-    both = [(Service.POP3S, "127.0.0.1:0"), (Service.POP3, "127.0.0.1:0")]
-    make_site(site, settings_text("localhost", both))
+    three = [(service, "127.0.0.1:0") for service in Service]
+    make_site(site, settings_text("localhost", three))
     serving = start_serving(site)
     try:
         ports = [
-            (service, f"127.0.0.1:{listening_port(serving, service).number}") for service in Service
+            (service, f"127.0.0.1:{listening_port(serving, service).number}")
+            for service, _ in three
         ]
         (site / "mailkeep.toml").write_text(settings_text("localhost", ports))
         out = mailkeep("--site", site, "doctor").out
         assert out.count("is served with this site's certificate") == 2
+        assert out.count("serves the figures of a Mailkeep") == 1
         shutil.rmtree(site / "tls")
         other_certificate(site / "tls", "localhost", made=datetime.now(UTC))
         serving_old = findings(mailkeep, site)["ports"]
@@ -220,3 +225,89 @@ def test_a_port_that_is_served_by_this_site(mailkeep: Run, tmp_path: Path) -> No
         assert serving.stop() == 0
     assert "another certificate" in str(serving_old["text"])
     assert "SIGHUP" in str(serving_old["hint"])
+
+
+def test_a_site_that_is_being_served_is_well(mailkeep: Run, site: Path) -> None:
+    """The databases are open and the trail is being written: no lock is waited for or taken."""
+    mailkeep("--site", site, "account", "add", "alice", "--password-stdin", stdin=PASSWORD)
+    serving = start_serving(site)
+    try:
+        found = findings(mailkeep, site)
+    finally:
+        assert serving.stop() == 0
+    assert {it["level"] for it in found.values()} == {"ok"}
+    assert {"door", "trail", "events"} <= found.keys()
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_looking_makes_and_changes_no_file(mailkeep: Run, site: Path) -> None:
+    """Not even what every other command makes: a key that is missing is a finding."""
+    (site / "site.key").unlink()
+    with (site / "mailkeep.toml").open("a") as settings:
+        settings.write(
+            '[door]\nbans_file = "bans"\nplaces = "places.mmdb"\n'
+            '[log]\nfailed_logins = "failed"\n'
+            '[login]\nbreached_passwords = "breached"\n'
+            '[oauth]\nissuer = "i"\naudience = "a"\nkeys = "keys.json"\n'
+        )
+    before = contents(site)
+    assert mailkeep("--site", site, "doctor").code == 1
+    assert contents(site) == before
+
+
+@pytest.mark.parametrize(
+    ("address", "allow", "is_open"),
+    [
+        ("0.0.0.0:0", None, True),
+        ("[::]:0", None, True),
+        ("8.8.8.8:0", None, True),
+        ("127.0.0.1:0", None, False),
+        ("[::1]:0", None, False),
+        ("10.1.2.3:0", None, False),
+        ("0.0.0.0:0", "10.1.0.0/16", False),
+    ],
+)
+def test_figures_for_everybody_are_a_note(
+    mailkeep: Run, site: Path, address: str, allow: str | None, is_open: bool
+) -> None:
+    """They tell who is attacked; on a private network, or with `allow`, it was meant."""
+    with (site / "mailkeep.toml").open("a") as settings:
+        settings.write(f'[[listen]]\nservice = "metrics"\naddress = "{address}"\n')
+        if allow:
+            settings.write(f'allow = ["{allow}"]\n')
+    found = findings(mailkeep, site)
+    assert ("metrics" in found) == is_open
+    if is_open:
+        assert found["metrics"]["level"] == "note"
+        assert found["metrics"]["hint"]
+
+
+def test_a_port_behind_a_proxy_is_asked_as_the_proxy_does(mailkeep: Run, tmp_path: Path) -> None:
+    """A server that waits for a PROXY header is this site's all the same."""
+    site = tmp_path / "site"
+    text = settings_text("localhost", [(Service.POP3S, "127.0.0.1:0")])
+    make_site(site, text + BEHIND.format(port=0))
+    serving = start_serving(site)
+    try:
+        port = listening_port(serving, Service.POP3).number
+        (site / "mailkeep.toml").write_text(text + BEHIND.format(port=port))
+        out = mailkeep("--site", site, "doctor").out
+    finally:
+        assert serving.stop() == 0
+    assert f"pop3 127.0.0.1:{port} is served with this site's certificate" in out
+
+
+def test_authorities_of_client_certificates(mailkeep: Run, site: Path) -> None:
+    """A file that holds none keeps `serve` from starting."""
+    with (site / "mailkeep.toml").open("a") as settings:
+        settings.write('[tls]\nclient_ca = "tls/ca.pem"\n')
+    assert findings(mailkeep, site)["client ca"]["level"] == "ok"
+    (site / "tls" / "ca.pem").write_text("no certificate")
+    assert findings(mailkeep, site)["client ca"]["level"] == WRONG
+    (site / "tls" / "ca.pem").unlink()
+    finding = findings(mailkeep, site)["client ca"]
+    assert finding["level"] == WRONG
+    assert "cannot be read" in str(finding["text"])

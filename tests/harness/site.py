@@ -83,7 +83,13 @@ class RunningSite:
         with app.open_accounts(self.site) as directory:
             scram_main = self.site.settings.login.scram_main
             directory.add(self.site.address(name), Secret(password.encode()), scram_main=scram_main)
+        if scram_main:
+            self.tell_changed()
         return name
+
+    def tell_changed(self) -> None:
+        """Tell the server, as commands do, that accounts were changed beside it."""
+        assert app.tell_server(self.site, {"notice": "accounts"})
 
     def deliver(self, name: str, *messages: bytes) -> None:
         """Deliver messages as `mailkeep deliver` does."""

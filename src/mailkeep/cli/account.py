@@ -250,7 +250,7 @@ def _failed_guesses(site: "Site", account: Account) -> int:
 
 
 def _is_locked(failures: int) -> bool:
-    from mailkeep.defence.door import GUESSES_LIMIT
+    from mailkeep.defence.welcomes import GUESSES_LIMIT
 
     return failures >= GUESSES_LIMIT
 

@@ -78,7 +78,10 @@ def import_accounts(
         ),
     ] = "CRYPT",
 ) -> None:
-    """Add the accounts of a passwd-file with their hashes, which are renewed at the first login."""
+    """Add the accounts of a passwd-file, with their hashes.
+
+    A hash is replaced by a better one at the first good login.
+    """
     from mailkeep.accounts.passwd_file import Entry, read_passwd_file
 
     site = open_site(context)

@@ -1,7 +1,7 @@
 """`mailkeep ban`: networks from which nobody may guess.
 
-A ban turns strangers away. Whoever is familiar there, and devices, whose passwords nobody guesses,
-are let in all the same: against them there is `account disable` and `device revoke`.
+A ban turns strangers away. Devices, whose passwords nobody guesses, and accounts that are familiar
+there are let in all the same: against them there is `device revoke` and `account disable`.
 """
 
 from datetime import UTC, datetime
@@ -59,7 +59,7 @@ def add(
 ) -> None:
     """Turn strangers from a network away; in force at once.
 
-    Devices, and whoever has logged in from there within 30 days, are still let in.
+    Devices are still let in, and accounts where they have logged in within 30 days.
     """
     from mailkeep.app import open_bans
 

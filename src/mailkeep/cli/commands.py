@@ -108,7 +108,7 @@ def run_command(arguments: Sequence[str]) -> int:
 
 def _usage_failure(failure: typer.TyperException) -> CommandFailed:
     context = getattr(failure, "ctx", None)
-    text = failure.format_message().rstrip(".")
+    text = " ".join(failure.format_message().split()).rstrip(".")
     return CommandFailed(
         text[:1].lower() + text[1:],
         hint=f"{context.command_path if context else 'mailkeep'} --help",

@@ -55,7 +55,7 @@ def check_accounts(site: Site) -> Iterator[Finding]:
     yield ok("database", f"{site.database}: {counted}")
     if not accounts:
         yield note("accounts", "nobody can log in", "mailkeep account add NAME")
-    yield from _check_devices(site, found, is_key_there=site.site_key.exists())
+    yield from _check_devices(site, found, key)
     yield from _check_main_passwords(site, found)
     yield from _check_stale(site, found)
     for account in accounts:
@@ -98,10 +98,12 @@ def _read(site: Site, key: SiteKey | None) -> Found:
         )
 
 
-def _check_devices(site: Site, found: Found, *, is_key_there: bool) -> Iterator[Finding]:
+def _check_devices(site: Site, found: Found, key: SiteKey | None) -> Iterator[Finding]:
     """Look for devices whose password was made with another key: it is wrong now."""
     others = found.of_other_keys
-    if others and is_key_there:
+    if key is None and site.site_key.exists():
+        return  # it cannot be used, and of the devices nothing is known
+    if others and key is not None:
         yield wrong(
             "devices",
             f"the password of {_some(others)} was made with another site key and is wrong now",
@@ -115,7 +117,7 @@ def _check_devices(site: Site, found: Found, *, is_key_there: bool) -> Iterator[
             "put it back from the backup; the next command makes another one, and then they need"
             " new passwords",
         )
-    elif not is_key_there:
+    elif key is None:
         yield note(
             "site key",
             f"{site.site_key} is not there; no device needs it yet",

@@ -9,8 +9,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from mailkeep.accounts.asking import ANSWER_LIMIT_OCTETS
+from mailkeep.accounts.key_sets import read_key_set
 from mailkeep.accounts.rules import Breached, BreachedFileProblem
-from mailkeep.accounts.tokens import ANSWER_LIMIT_OCTETS, read_key_set
 from mailkeep.app import open_bans
 from mailkeep.app.tokens import make_token_check
 from mailkeep.cli.findings import Finding, note, ok, wrong
@@ -121,7 +122,9 @@ def _check_tokens(site: Site) -> Iterator[Finding]:
         return
     hint = "see [oauth] in docs/settings.md"
     try:
-        make_token_check(oauth, site.folder)
+        check = make_token_check(oauth, site.folder)
+        if check is not None:
+            check.close()
         where = _check_key_source(site.folder, oauth.keys or oauth.introspection)
     except OSError as failure:
         text = f"{failure.filename} cannot be read: {failure.strerror}"

@@ -42,7 +42,7 @@ def _failures() -> tuple[type[Exception], ...]:
 
 def _explain(failure: Exception) -> tuple[str, str | None, int]:
     """Return what to say about a failure, the next step, and the exit code."""
-    from mailkeep.accounts import AccountError, UnknownDevice
+    from mailkeep.accounts import AccountError
     from mailkeep.accounts.site_key import SiteKeyProblem
     from mailkeep.database import DatabaseUnavailable
     from mailkeep.site import SiteError
@@ -56,8 +56,6 @@ def _explain(failure: Exception) -> tuple[str, str | None, int]:
             hint, code = failure.hint, ExitCode.WRONG
         case DatabaseUnavailable() | SiteKeyProblem():
             hint = failure.hint
-        case UnknownDevice():
-            hint = "mailkeep device list ADDRESS shows what is there"
         case AccountError():
             hint = "mailkeep account list shows who is there"
         case EOFError():
