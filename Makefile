@@ -11,7 +11,7 @@ PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types contracts unit bench-memory bench-fetch packages lock clean
+.PHONY: help demo test check format lint types contracts unit fuzz bench-memory bench-fetch packages lock clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -40,6 +40,9 @@ contracts: $(DEVELOPMENT)  ## check who imports whom
 
 unit: $(DEVELOPMENT)  ## run the tests; PYTEST_FLAGS are passed on
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+fuzz: $(DEVELOPMENT)  ## let atheris look for octets that break what reads from the network (a long time)
+	$(BIN)/python -m fuzz all --runs 1000000 --corpus .fuzz
 
 bench-memory: $(RUNTIME)  ## measure what a session costs in memory (Linux, two minutes)
 	@$(BIN)/python bench/memory.py

@@ -6,11 +6,13 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 
+import bcrypt
 import pytest
 from tests.accounts.counting import CountingPasswords
 from tests.accounts.desk import (
     CHEAP,
     LET_IN,
+    OFFICE,
     RECALLED,
     REFUSED,
     REMEMBERED_S,
@@ -23,6 +25,7 @@ from tests.accounts.desk import (
 from mailkeep.accounts import CheckUnavailable, LoginCheck, LoginRefused, Refusal
 from mailkeep.accounts.credentials import Credential
 from mailkeep.accounts.directory import AccountDirectory
+from mailkeep.accounts.imported import is_imported, read_imported
 from mailkeep.database import DatabaseUnavailable
 from mailkeep.database.engine import Database
 from mailkeep.values import Secret
@@ -309,5 +312,38 @@ async def test_it_answers_every_question_of_a_login(desk: Desk) -> None:
     """The seam is what the server knows; the type checker holds the two against each other."""
     seam: LoginCheck = desk.checker
     questions = [name for name in vars(LoginCheck) if not name.startswith("_")]
-    assert sorted(questions) == ["identify", "is_still_good", "note_use", "scram_keys", "verify"]
+    assert sorted(questions) == [
+        "identify", "is_still_good", "look_again", "note_use", "offers_scram", "pay", "scram_keys",
+        "verify",
+    ]  # fmt: skip
     assert all(callable(getattr(seam, name)) for name in questions)
+
+
+@pytest.mark.parametrize(("octets", "is_renewed"), [(71, True), (72, False), (100, False)])
+async def test_a_hash_that_cuts_is_not_renewed_from_what_is_longer(
+    desk: Desk, octets: int, is_renewed: bool
+) -> None:
+    """bcrypt compares 72 octets: who knows these must not set the rest, and lock the owner out."""
+    carol, right = address("carol"), "correct horse battery " * 10
+    kept = bcrypt.hashpw(right[:octets].encode()[:72], bcrypt.gensalt(4)).decode()
+    desk.directory.add_with_hash(carol, read_imported("{BLF-CRYPT}" + kept))
+    assert isinstance(await desk.login("carol", right[:octets]), list)
+    after = await desk.credentials.find(carol)
+    assert (not is_imported(after.password_hash)) == is_renewed
+    if octets > 72:
+        assert isinstance(await desk.login("carol", right[:72] + " of another"), list)
+        desk.restart()
+        assert isinstance(await desk.login("carol", right[:octets]), list)
+
+
+async def test_right_credentials_owe_the_hash_that_they_did_not_cost(desk: Desk) -> None:
+    """Who refuses them all the same spends it, so that the refusal took the work of any other."""
+    device = desk.directory.devices.add(address("alice"), "printer").password.reveal()
+    assert not (await desk.admit(password_claim("alice", RIGHT))).owes_a_hash
+    for password in (RIGHT, device):
+        desk.work.clear()
+        identified = await desk.checker.identify(password_claim("alice", password))
+        assert (await desk.checker.verify(identified, OFFICE)).owes_a_hash
+        assert f"verify {CHEAP}" not in desk.work
+        await desk.checker.pay(identified)
+        assert desk.work.count(f"verify {CHEAP}") == 1

@@ -38,6 +38,7 @@ class Tokens:
 
     def __init__(self) -> None:
         self.is_away = False
+        self.is_closed = False
 
     async def name_of(self, token: Secret) -> str:
         if self.is_away:
@@ -46,6 +47,9 @@ class Tokens:
         if name.startswith("bad"):
             raise TokenRefused("the signature is wrong")
         return name
+
+    def close(self) -> None:
+        self.is_closed = True
 
 
 @pytest.fixture
@@ -340,3 +344,12 @@ async def test_a_name_is_shown_as_the_address_or_printable_and_short(
 ) -> None:
     """It goes into counters and the log, whatever a client sends."""
     assert (await desk.checker.identify(password_claim(name, "x"))).name == shown
+
+
+async def test_the_token_check_is_closed_with_the_checker(database: Database) -> None:
+    """Its threads end with the server."""
+    tokens = Tokens()
+    desk = Desk(database, tokens=tokens)
+    await desk.checker.close()
+    desk.pool.close()
+    assert tokens.is_closed

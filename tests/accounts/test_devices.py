@@ -10,10 +10,12 @@ from tests.accounts.counting import CountingPasswords, cheap_keying
 from mailkeep.accounts import (
     DeviceExists,
     May,
+    TooManyDevices,
     UnknownAccount,
     UnknownDevice,
     UnusableDevice,
 )
+from mailkeep.accounts import devices as devices_module
 from mailkeep.accounts.credentials import Credentials
 from mailkeep.accounts.devices import NAME_LIMIT_CHARACTERS, DeviceDirectory, Terms
 from mailkeep.accounts.directory import AccountDirectory
@@ -267,3 +269,21 @@ async def test_two_that_give_an_account_its_first_keys_agree_on_the_salt(
     assert credential.base is not None
     assert credential.base.iterations == 5000
     assert [len(one.keys) for one in credential.devices] == [2, 2]
+
+
+def test_an_account_has_only_so_many_devices(
+    devices: DeviceDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each login compares with each; the error says how many, and revoking one makes room."""
+    monkeypatch.setattr(devices_module, "DEVICES_LIMIT", 2)
+    devices.add(ALICE, "printer")
+    devices.add_certificate(ALICE, "scanner", FINGERPRINT)
+    with pytest.raises(TooManyDevices, match=r"alice@mail\.example\.com has 2 devices"):
+        devices.add(ALICE, "telephone")
+    with pytest.raises(TooManyDevices):
+        devices.add_certificate(ALICE, "telephone", "ab" * 32)
+    assert [device.name for device in devices.list(ALICE)] == ["printer", "scanner"]
+    devices.add(BOB, "printer")
+    devices.rename(ALICE, "scanner", "copier")
+    devices.revoke(ALICE, "copier")
+    assert devices.add(ALICE, "telephone").device.name == "telephone"

@@ -114,3 +114,30 @@ def test_one_core_is_left_over(monkeypatch: pytest.MonkeyPatch, cores: int, thre
     """At most cores - 1, at least one: guessers do not stop the sessions that are open."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
     assert hashing_threads() == threads
+
+
+async def test_it_is_told_how_many_run_and_how_many_wait(
+    pool: HashingPool, gate: threading.Event
+) -> None:
+    """For the metrics: a queue that grows is the first sign of an attack."""
+    assert (pool.running, pool.waiting) == (0, 0)
+    running = start(pool, gate)
+    await settle()
+    assert (pool.running, pool.waiting) == (1, 0)
+    first, second = start(pool, gate), start(pool, gate)
+    await settle()
+    assert (pool.running, pool.waiting) == (1, 2)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert (pool.running, pool.waiting) == (1, 1)
+    gate.set()
+    await asyncio.gather(running, second)
+    assert (pool.running, pool.waiting) == (0, 0)
+
+
+async def test_what_fails_neither_runs_nor_waits(pool: HashingPool) -> None:
+    """Figures that only rise would say nothing."""
+    with pytest.raises(ZeroDivisionError):
+        await pool.run(divmod, 1, 0)
+    assert (pool.running, pool.waiting) == (0, 0)

@@ -31,6 +31,8 @@ from tests.adversity.attack.running import Attacked, make_accounts, make_familia
 from tests.harness.programs import run
 from tests.harness.site import MAILKEEP, PASSWORD, RunningSite, python_path
 
+pytestmark = pytest.mark.timeout(400)  # the attack alone takes a minute and a half
+
 SECONDS = 60
 REGULARS = ACCOUNTS[:5]
 """Their owners look for mail every two seconds, all the while."""

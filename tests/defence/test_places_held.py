@@ -8,10 +8,13 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from tests.defence.knocking import attempt, make_door
 
 from mailkeep.defence import Let, Success, Turned
+from mailkeep.defence.door import Door
+from mailkeep.defence.policy_question import PolicyAnswer, PolicyQuestion, PolicyReport
 from mailkeep.testing.fake_time import FakeTimeLoop
 from mailkeep.values import AccountId
 
-SOURCES = ("203.0.113.1", "203.0.113.2", "2001:db8::1")
+SOURCES = ("203.0.113.1", "203.0.113.2", "2001:db8::1", "198.51.100.1")
+PLACES = 3
 Asking = asyncio.Task[Let | Turned]
 
 
@@ -21,8 +24,12 @@ class Knocking(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = FakeTimeLoop()
-        self.door = make_door()
+        self.door = self.make_door()
         self.tasks: list[tuple[str, Asking]] = []
+
+    def make_door(self) -> Door:
+        """Return a door with fewer places for strangers than the sources have."""
+        return make_door(strangers_at_a_time=PLACES)
 
     asking = Bundle("asking")
 
@@ -76,12 +83,24 @@ class Knocking(RuleBasedStateMachine):
 
     @invariant()
     def never_more_than_two(self) -> None:
-        """The door's own count is that of whoever was let in and has not reported."""
-        lanes = self.door._lanes._lanes
-        for source in SOURCES:
-            assert self._holding(source) <= 2
-        holders = sum(len(lane.holders) for lane in lanes.values())
+        """The door's own count is that of whoever was let in and has not reported.
+
+        Whoever a policy server is asked about has a place too, and knows nothing of it.
+        """
+        lanes = self.door._lanes._lanes.values()
+        assert all(len(lane.holders) <= 2 for lane in lanes)
+        holders = sum(1 for lane in lanes for it in lane.holders if it.is_for_a_hash)
         assert holders == sum(self._holding(source) for source in SOURCES)
+
+    @invariant()
+    def never_more_than_the_site_has(self) -> None:
+        """And nobody waits for a place that is free."""
+        lanes, strangers = self.door._lanes._lanes.values(), self.door._strangers
+        holders = [guess for lane in lanes for guess in lane.holders]
+        assert sum(1 for it in holders if it.has_site_place) == PLACES - strangers.free
+        assert all(it.has_site_place for it in holders if it.needs_site_place)
+        assert not (strangers.free and strangers)
+        assert len(strangers._order) <= 200
 
     def teardown(self) -> None:
         """When all have gone, nothing is left."""
@@ -90,8 +109,37 @@ class Knocking(RuleBasedStateMachine):
         assert (len(self.door._lanes), self.door._lanes.waiting) == (0, 0)
         assert not self.door._lent
         assert not self.door._lanes._held
+        assert (self.door._strangers.free, len(self.door._strangers)) == (PLACES, 0)
+        assert not self.door._strangers._last_rounds
         self.loop.close()
+
+
+class Hesitant:
+    """A policy server that takes a second for everybody, and has some wait five more."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def allow(self, question: PolicyQuestion) -> PolicyAnswer:
+        del question
+        self.asked += 1
+        wait_s, is_rejected = 5 * (self.asked % 3 == 1), self.asked % 7 == 6
+        await asyncio.sleep(1)
+        return PolicyAnswer(is_rejected=is_rejected, wait_s=wait_s)
+
+    async def report(self, question: PolicyQuestion, report: PolicyReport) -> None:
+        del question, report
+
+
+class KnockingWithPolicy(Knocking):
+    """The same, with two places after the other for each guess."""
+
+    def make_door(self) -> Door:
+        """Return a door with a policy server."""
+        return make_door(strangers_at_a_time=PLACES, policy_server=Hesitant())
 
 
 TestKnocking = Knocking.TestCase
 TestKnocking.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestKnockingWithPolicy = KnockingWithPolicy.TestCase
+TestKnockingWithPolicy.settings = TestKnocking.settings

@@ -21,6 +21,7 @@ from tests.defence.knocking import (
 from mailkeep.defence import DoorUnavailable, Let
 from mailkeep.defence.door import Door
 from mailkeep.defence.prefixes import prefixes_of
+from mailkeep.defence.strangers import FEWEST
 from mailkeep.values import AccountId, IpAddress
 
 NAMES = [f"user{number}@example.com" for number in range(50)]
@@ -165,6 +166,7 @@ async def test_a_storm_of_cancellations_leaves_no_place_taken() -> None:
     """Clients that go while they wait, at any moment, leave everything as it was."""
     door, chance = make_door(chance=dice(1).random), dice(3)
     held: Counter[str] = Counter()
+    strangers = door._strangers
 
     async def one(source: IPv4Address) -> None:
         let = await door.ask(attempt(source, f"n{chance.randrange(5)}", str(chance.random())))
@@ -172,6 +174,7 @@ async def test_a_storm_of_cancellations_leaves_no_place_taken() -> None:
             return
         held[str(source)] += 1
         assert held[str(source)] <= 2
+        assert held.total() <= FEWEST
         try:
             await asyncio.sleep(chance.choice([0, CHECK_S, CHECK_S]))
         finally:
@@ -189,6 +192,7 @@ async def test_a_storm_of_cancellations_leaves_no_place_taken() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
     assert (len(door._lanes), len(door._lent), door._lanes.waiting) == (0, 0, 0)
     assert not door._lanes._held
+    assert (strangers.free, len(strangers), strangers._last_rounds) == (FEWEST, 0, {})
 
 
 async def test_a_flood_of_names_and_addresses_stays_bounded(

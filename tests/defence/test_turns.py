@@ -17,6 +17,8 @@ QUIET = Circumstances(
     held_alike=0,
     has_wider_room=True,
     wider_failed=False,
+    has_site_room=True,
+    suspicion=0,
 )
 THROTTLED, BANNED = Never(Turning.THROTTLED), Never(Turning.BANNED)
 
@@ -56,6 +58,17 @@ CASES: list[tuple[str, dict[str, object], dict[str, object], float, Turn]] = [
      Later(120, False, True)),
     ("no room in the range", {}, {"has_wider_room": False}, 100, Later(100.5, True)),
     ("nearly over", {}, {"has_wider_room": False}, 119.9, Later(120, True)),
+    ("no place on the site", {}, {"has_site_room": False}, 100, Later(120, False, True, 0)),
+    ("none, and its range failed", {}, {"has_site_room": False, "suspicion": 4}, 100,
+     Later(120, True, True, 4)),
+    ("none, and it failed", {}, {"has_site_room": False, "suspicion": 5, "record": failed()}, 100,
+     Later(120, True, False, 5)),
+    ("none, but it must wait anyhow", {}, {"has_site_room": False, "suspicion": 5,
+     "record": failed(until_s=102)}, 100, Later(102, True)),
+    ("none, nor room in the range", {}, {"has_site_room": False, "has_wider_room": False}, 100,
+     Later(100.5, True)),
+    ("none for twenty seconds", {}, {"has_site_room": False}, 120, Never(None)),
+    ("none, after failures", {}, {"has_site_room": False, "record": failed()}, 120, THROTTLED),
     ("familiar in a full range", {}, {"has_wider_room": False, "is_familiar": True}, 100, Go()),
     ("familiar, own failures", {}, {"record": failed(until_s=102), "is_familiar": True}, 100,
      Later(102, True)),

@@ -99,6 +99,10 @@ class KnownAccounts:
             raise LoginRefused(Refusal.WRONG_PASSWORD)
         return Admission(account, None, by_main_password=True, version=1)
 
+    async def pay(self, identified: Identified) -> None:
+        """Compute nothing."""
+        del identified
+
     async def note_use(self, admission: Admission, source: IpAddress, client: str) -> None:
         """Forget it."""
 

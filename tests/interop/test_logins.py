@@ -101,6 +101,7 @@ configuration = "{ISSUER}/.well-known/openid-configuration"
                 directory.devices.add_certificate(
                     address, "card", certificate.fingerprint(SHA256()).hex()
                 )
+            site.tell_changed()
             site.deliver("alice", MESSAGE)
             yield Ways(
                 site,
@@ -244,6 +245,7 @@ def test_scramp_binds_to_the_certificate(tmp_path: Path) -> None:
         with app.open_accounts(site.site) as directory:
             address = site.site.address(site.add_account("alice"))
             password = directory.devices.add(address, "reader").password.reveal().decode()
+        site.tell_changed()
         end_point = server_end_point(certificate_of(site))
         assert end_point is not None
         for is_bound_well in (True, False):

@@ -87,6 +87,12 @@ class OnePassword:
         self.used: list[str] = []
         self.revoked: set[AccountId] = set()
 
+    def offers_scram(self) -> bool:
+        return True
+
+    async def look_again(self) -> None:
+        return
+
     async def scram_keys(self, name_untrusted: bytes) -> ScramCredentials:
         del name_untrusted
         keys = ScramKeys.derive(Secret(PASSWORD), b"0123456789abcdef", 4096)
@@ -112,6 +118,10 @@ class OnePassword:
         address = Address(claim.name_untrusted.decode(), "example.com")
         found = Account(account, address, AccountState.ENABLED, _THEN, _THEN)
         return Admission(found, self.device, self.device is None, 1)
+
+    async def pay(self, identified: Identified) -> None:
+        """Compute nothing."""
+        del identified
 
     async def note_use(self, admission: Admission, source: IpAddress, client: str) -> None:
         self.used.append(f"{admission.account.address} {source} {client}")

@@ -10,6 +10,7 @@ Known limits: slowing guessers down is not this room's business. An imported has
 besides the argon2, until its owner has logged in once.
 """
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable
@@ -92,7 +93,7 @@ class PasswordChecker:
         keying: of the site.
         uses: where last uses go.
         settings: the operator's.
-        tokens: None when no token is good.
+        tokens: None when no token is good; closed with this.
         clocks: for tests.
     """
 
@@ -111,6 +112,7 @@ class PasswordChecker:
         self._credentials = credentials
         self._keying = keying
         self._uses = uses
+        self._tokens = tokens
         self._settings = settings
         self._now = clocks.now
         self._monotonic_s = clocks.monotonic_s
@@ -126,6 +128,15 @@ class PasswordChecker:
             tokens=tokens,
             monotonic_s=clocks.monotonic_s,
         )
+
+    def offers_scram(self) -> bool:
+        """Tell whether SCRAM can work for anybody; see `LoginCheck`."""
+        return self._counts.has_any
+
+    async def look_again(self) -> None:
+        """Read what is kept about all accounts; see `LoginCheck`."""
+        with contextlib.suppress(DatabaseUnavailable):  # what was read before stays
+            await self._counts.refresh(now=True)
 
     async def scram_keys(self, name_untrusted: bytes) -> ScramCredentials:
         """Return what a client is to prove itself against; see `LoginCheck`."""
@@ -161,6 +172,16 @@ class PasswordChecker:
             raise CheckUnavailable(str(cause)) from cause
         return self._admit(known.question.evidence(now), now, source)
 
+    async def pay(self, identified: Identified) -> None:
+        """Spend the hash that right credentials owe; see `LoginCheck`."""
+        known = identified.known
+        if not isinstance(known, Known) or not isinstance(known.question, PasswordQuestion):
+            return
+        try:
+            await self._main.pay(known.question.password)
+        except _CANNOT_TELL as cause:
+            raise CheckUnavailable(str(cause)) from cause
+
     async def note_use(self, admission: Admission, source: IpAddress, client: str) -> None:
         """Remember that a login succeeded; see `LoginCheck`."""
         device = None if admission.device is None else admission.device.id
@@ -175,7 +196,9 @@ class PasswordChecker:
         return may_go_on(admission, credential, self._now(), self._settings.main_password)
 
     async def close(self) -> None:
-        """Write what is left to be written; the database is still open."""
+        """Check no more tokens and write what is left; the database is still open."""
+        if self._tokens is not None:
+            self._tokens.close()
         await self._uses.close()
 
     async def _verify_password(
@@ -197,7 +220,7 @@ class PasswordChecker:
             raise
         if admission.by_main_password and compared.is_news and question.password is not None:
             await self._main.keep(now, question.password)
-        return admission
+        return replace(admission, owes_a_hash=not (compared.has_cost_a_hash or compared.is_news))
 
     async def _read_again(self, known: Known) -> Credential:
         """Return what the account logs in with now."""

@@ -33,13 +33,21 @@ class CountsInUse:
         self._counts: Sequence[tuple[int, int]] = ()
         self._stale_at_s = monotonic_s()
 
-    async def refresh(self) -> None:
+    @property
+    def has_any(self) -> bool:
+        """Whether any account has keys, as far as was read."""
+        return bool(self._counts)
+
+    async def refresh(self, *, now: bool = False) -> None:
         """Read the counts if they are old, whoever asks.
+
+        Args:
+            now: read them even if they are not.
 
         Raises:
             DatabaseUnavailable: they cannot be read.
         """
-        if self._monotonic_s() < self._stale_at_s:
+        if self._monotonic_s() < self._stale_at_s and not now:
             return
         self._counts = await self._credentials.counts_in_use()
         self._stale_at_s = self._monotonic_s() + REFRESH_S

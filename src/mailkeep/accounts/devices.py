@@ -12,20 +12,32 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mailkeep.accounts.changes import Hand, note_change
 from mailkeep.accounts.generated import forms_of, generate_password
 from mailkeep.accounts.keying import Keying, ScramBase, scram_keys_for
 from mailkeep.accounts.rows import base_for_devices, read_account, read_row
-from mailkeep.accounts.seam import Account, Device, DeviceExists, May, UnknownDevice, UnusableDevice
+from mailkeep.accounts.seam import (
+    Account,
+    Device,
+    DeviceExists,
+    May,
+    TooManyDevices,
+    UnknownDevice,
+    UnusableDevice,
+)
 from mailkeep.accounts.tables import ACCOUNTS, DEVICES, address_of, device_of
 from mailkeep.database.engine import Database
 from mailkeep.values import AccountId, Address, Secret
 
 NAME_LIMIT_CHARACTERS = 100
 """Enough to say which printer on which floor; it stands in every line of the record."""
+
+DEVICES_LIMIT = 100
+"""Of one account. A login compares a password with each, and SCRAM tries each one's keys, some
+microseconds apiece; who has more printers than this gives them accounts of their own."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -82,6 +94,7 @@ class DeviceDirectory:
         Raises:
             UnknownAccount: there is none.
             DeviceExists: the name is taken.
+            TooManyDevices: the account has as many as it may.
             UnusableDevice: it is no name.
         """
         checked, password = _checked_name(name), generate_password()
@@ -114,6 +127,7 @@ class DeviceDirectory:
         Raises:
             UnknownAccount: there is none.
             DeviceExists: the name is taken, or the certificate is another device's.
+            TooManyDevices: the account has as many as it may.
             UnusableDevice: it is no name, or no SHA-256.
         """
         checked, columns = _checked_name(name), {"certificate": _checked_sha256(sha256)}
@@ -219,6 +233,7 @@ class DeviceDirectory:
         columns: Mapping[str, object],
     ) -> Device:
         hand, account = self._hand(), read_account(connection, address)
+        _refuse_if_full(connection, account)
         new = insert(DEVICES).values(
             account_id=account.id,
             name=name,
@@ -240,6 +255,12 @@ class DeviceDirectory:
 def _keep_base(connection: Connection, account: AccountId, base: ScramBase) -> None:
     change = update(ACCOUNTS).where(ACCOUNTS.c.id == account)
     connection.execute(change.values(scram_salt=base.salt, scram_iterations=base.iterations))
+
+
+def _refuse_if_full(connection: Connection, account: Account) -> None:
+    query = select(func.count()).select_from(DEVICES).where(DEVICES.c.account_id == account.id)
+    if connection.execute(query).scalar_one() >= DEVICES_LIMIT:
+        raise TooManyDevices(f"{account.address} has {DEVICES_LIMIT} devices, and may have no more")
 
 
 def _read_device(connection: Connection, account: Account, name: str) -> Device:

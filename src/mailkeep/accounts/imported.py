@@ -33,8 +33,7 @@ ARGON2_LANES_LIMIT = 8
 BCRYPT_COST_LIMIT = 14
 """1.2 s on one core; each further step doubles it."""
 BCRYPT_PASSWORD_OCTETS = 72
-"""The algorithm takes no more, and Dovecot cuts there: what follows is not compared. Once such a
-user has logged in, all of what was typed then counts."""
+"""The algorithm takes no more, and Dovecot cuts there: what follows is not compared."""
 
 SHA_CRYPT_ROUNDS_LIMIT = 700_000
 """0.6 s on one core, 1.6 s for the longest password; passlib writes 656,000 by default, Dovecot
@@ -118,6 +117,16 @@ def read_imported(text: str) -> str:
 def is_imported(kept: str) -> bool:
     """Tell whether a kept hash is checked here, and not by `passwords`."""
     return kept.startswith("{")
+
+
+def is_cut(kept: str, password: Secret) -> bool:
+    """Tell whether a kept hash may be of a longer password than the one that it takes for right.
+
+    Args:
+        kept: what `read_imported` returned.
+        password: prepared; right.
+    """
+    return kept.startswith("{BLF-CRYPT}") and len(password.reveal()) >= BCRYPT_PASSWORD_OCTETS
 
 
 def verify_imported(kept: str, password: Secret) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from mailkeep.accounts.credentials import Credential, Credentials
 from mailkeep.accounts.hashing import HashingPool, QueueFull
-from mailkeep.accounts.imported import is_imported, verify_imported
+from mailkeep.accounts.imported import is_cut, is_imported, verify_imported
 from mailkeep.accounts.memory import PasswordMemory
 from mailkeep.accounts.passwords import HashUnusable, Passwords
 from mailkeep.database import DatabaseUnavailable
@@ -98,6 +98,10 @@ class MainPasswords:
     async def _renewed(self, credential: Credential, password: Secret) -> Credential:
         kept = credential.password_hash
         if not is_imported(kept) and not self._passwords.needs_rehash(kept):
+            return credential
+        if is_cut(kept, password):
+            # What was typed is right as far as bcrypt looks. A new hash would be of all of it, and
+            # whoever knows the first 72 octets could so put his own password in the owner's place.
             return credential
         try:
             password_hash = await self._pool.run(self._passwords.hash, password)

@@ -10,6 +10,7 @@ Errors:
         AccountExists           an account has that address already
         UnknownDevice           the account has no device of that name
         DeviceExists            the account has a device of that name already
+        TooManyDevices          the account has as many devices as it may
         UnusableDevice          a name that is none, or a certificate that is none
     LoginRefused                whatever the reason, the client hears the same
     CheckUnavailable            the login could not be checked now; never told as a refusal
@@ -45,6 +46,10 @@ class UnknownDevice(AccountError):
 
 class DeviceExists(AccountError):
     """The account has a device of that name already, or the site one of that certificate."""
+
+
+class TooManyDevices(AccountError):
+    """The account has as many devices as it may; one that nobody uses can be revoked."""
 
 
 class UnusableDevice(AccountError):
@@ -222,10 +227,22 @@ class Admission:
     by_main_password: bool
     version: int
     """Of the main password; rises with each change."""
+    owes_a_hash: bool = False
+    """A refusal would have cost a password hash, and these credentials have not: see `pay`."""
 
 
 class LoginCheck(Protocol):
     """The questions that a login asks."""
+
+    def offers_scram(self) -> bool:
+        """Tell whether SCRAM can work for anybody here. Takes no time.
+
+        Programs that prefer it to PLAIN fail with a password that it has no keys of, so it is not
+        offered where no account has any.
+        """
+
+    async def look_again(self) -> None:
+        """Read anew what is kept about all accounts; called at the start and after changes."""
 
     async def scram_keys(self, name_untrusted: bytes) -> ScramCredentials:
         """Return what a client that names this account is to prove itself against.
@@ -258,6 +275,18 @@ class LoginCheck(Protocol):
             CheckUnavailable: it could not be found out.
         """
 
+    async def pay(self, identified: Identified) -> None:
+        """Spend the hash that right credentials owe, when they are refused all the same.
+
+        Otherwise, while hashes wait for each other, a quick refusal would say that they are right.
+
+        Args:
+            identified: what `identify` returned, and `verify` admitted with `owes_a_hash`.
+
+        Raises:
+            CheckUnavailable: too many wait; a wrong password is told the same.
+        """
+
     async def note_use(self, admission: Admission, source: IpAddress, client: str) -> None:
         """Remember that a login succeeded, for last uses; never raises."""
 
@@ -286,3 +315,6 @@ class TokenCheck(Protocol):
             TokenRefused: it is not good.
             TokenCheckUnavailable: it could not be found out.
         """
+
+    def close(self) -> None:
+        """Give back what it holds, such as threads. Safe to call twice."""

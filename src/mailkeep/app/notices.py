@@ -40,17 +40,24 @@ class ToldChanges:
         self._settled = settled
         self._told: set[int] = set()
 
-    async def tell(self) -> None:
-        """Tell what is new, and remove it when that is durable."""
+    async def tell(self) -> bool:
+        """Tell what is new, and remove it when that is durable.
+
+        Returns:
+            Whether there was anything new.
+        """
+        new = False
         try:
             changes = await self._database.run(self._changes.take, TAKEN_AT_ONCE)
             for change in changes:
                 if change.id not in self._told:
+                    new = True
                     self._sink.emit(_event_of(change))
                     self._told.add(change.id)
             await self._forget()
         except DatabaseUnavailable:
-            return  # logins say so already; the notes stay
+            return new  # logins say so already; the notes stay
+        return new
 
     async def _forget(self) -> None:
         told = tuple(self._told)
@@ -105,6 +112,11 @@ class Notices:
             case _:
                 raise UnknownNotice("this server does not know that notice")
 
+    async def look_for_changes(self) -> None:
+        """Take up what somebody changed without a notice."""
+        if await self._changes.tell():
+            await self._check.look_again()
+
     async def look_at_account(self, account: AccountId | None) -> None:
         """End sessions that may not go on, and take over what their owner confirmed.
 
@@ -112,6 +124,7 @@ class Notices:
             account: whose; None for everybody's.
         """
         await self._changes.tell()
+        await self._check.look_again()
         if account is not None:
             await self._keeper.account_changed(account)
         await self._sessions.end_revoked(account, self._check.is_still_good, self._sink)

@@ -126,6 +126,7 @@ async def _run(parts: _Parts, listeners: Sequence[Listener], on_ready: OnReady) 
     """Serve until a signal says to stop, then write down what was learnt."""
     kept = make_door(parts.site, parts.door_database, parts.sink)
     check = _password_check(parts)
+    await check.look_again()
     meeting = _meeting(parts, check, kept)
     changes = ToldChanges(parts.database, parts.sink, parts.trail.settled)
     notices = Notices(check, meeting.sessions, kept.keeper, changes, parts.sink)
@@ -140,7 +141,7 @@ async def _run(parts: _Parts, listeners: Sequence[Listener], on_ready: OnReady) 
         parts.sink,
         on_notice=notices.take,
         metrics=[MetricsListener(one, exposition) for one in for_metrics],
-        upkeep=_upkeep(parts, kept, changes, notices),
+        upkeep=_upkeep(parts, kept, notices),
     )
     _watch(parts, running, kept)
     try:
@@ -195,8 +196,11 @@ def _meeting(parts: _Parts, check: PasswordChecker, kept: KeptDoor) -> Meeting:
     )
 
 
-def _upkeep(parts: _Parts, kept: KeptDoor, changes: ToldChanges, notices: Notices) -> list[Upkeep]:
-    upkeep = [Upkeep(kept.keeper.keep, KEPT_EVERY_S), Upkeep(changes.tell, CHANGES_EVERY_S)]
+def _upkeep(parts: _Parts, kept: KeptDoor, notices: Notices) -> list[Upkeep]:
+    upkeep = [
+        Upkeep(kept.keeper.keep, KEPT_EVERY_S),
+        Upkeep(notices.look_for_changes, CHANGES_EVERY_S),
+    ]
     if days := parts.site.settings.login.disable_stale_after_d:
         directory = account_directory(parts.site, parts.database, by=POLICY)
 

@@ -2,20 +2,18 @@
 
 from pathlib import Path
 
-from mailkeep.accounts.tokens import (
-    FileKeys,
-    HttpsTransport,
-    IntrospectionCheck,
-    JwtCheck,
-    TokenRules,
-    UrlKeys,
-)
+from mailkeep.accounts import TokenCheck
+from mailkeep.accounts.asking import HttpsTransport
+from mailkeep.accounts.introspection import IntrospectionCheck
+from mailkeep.accounts.key_sets import FileKeys, UrlKeys
+from mailkeep.accounts.signed_tokens import JwtCheck
+from mailkeep.accounts.token_claims import TokenRules
 from mailkeep.site import Oauth
 from mailkeep.values import Secret
 
 
-def make_token_check(chosen: Oauth | None, folder: Path) -> JwtCheck | IntrospectionCheck | None:
-    """Return what checks tokens; None when none is good.
+def make_token_check(chosen: Oauth | None, folder: Path) -> TokenCheck | None:
+    """Return what checks tokens, to be closed in the end; None when none is good.
 
     Args:
         chosen: the settings.

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailkeep.accounts import Device, DeviceExists, May, UnknownDevice, UnusableDevice
+from mailkeep.accounts import (
+    Device,
+    DeviceExists,
+    May,
+    TooManyDevices,
+    UnknownDevice,
+    UnusableDevice,
+)
 from mailkeep.cli.arguments import AddressArgument, JsonOption
 from mailkeep.cli.changing import tell_of_account, this_user
 from mailkeep.cli.failure import CommandFailed, ExitCode
@@ -155,6 +162,9 @@ def _told(address: "Address") -> Iterator[None]:
         yield
     except (DeviceExists, UnknownDevice) as refusal:
         hint = f"mailkeep device list {address} shows what is there"
+        raise CommandFailed(str(refusal), hint=hint) from refusal
+    except TooManyDevices as refusal:
+        hint = f"mailkeep device list {address} shows them; revoke one that nobody uses"
         raise CommandFailed(str(refusal), hint=hint) from refusal
     except UnusableDevice as refusal:
         hint = "say what and where it is: 'office printer'"

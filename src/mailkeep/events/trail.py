@@ -57,6 +57,8 @@ MUST_NOT_MISS = frozenset(
     {
         EventType.LOGIN_ACCEPTED,
         EventType.LOGIN_REFUSED,
+        EventType.MAILDROP_BUSY,
+        EventType.MAILDROP_UNAVAILABLE,
         EventType.MESSAGE_READ,
         EventType.MAILDROP_FETCHED,
         EventType.DELETION_ASKED,
@@ -102,7 +104,7 @@ class Trail:
         self._telling_dropped: EventsDropped | None = None
         self._closing = False
         self._given_up = threading.Event()
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: dict[asyncio.Future[None], None] = {}
         self._emitted = 0
         self._written = 0
         self._settling: list[tuple[int, asyncio.Future[None]]] = []
@@ -138,8 +140,12 @@ class Trail:
             if len(self._queue) < WAITING_EVENTS:
                 return
             turn = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
-        await turn
+            self._waiting[turn] = None
+        try:
+            await turn
+        finally:  # whoever has gone must not stay in the queue for as long as the disk is stuck
+            with self._changed:
+                self._waiting.pop(turn, None)
 
     async def settled(self) -> None:
         """Return when everything that was emitted before is durable.
@@ -269,7 +275,7 @@ class Trail:
             self._settling = [it for it in self._settling if it[0] > self._written]
             if len(self._queue) < WAITING_EVENTS:
                 ready += self._waiting
-                self._waiting = []
+                self._waiting = {}
         for turn in ready:
             with contextlib.suppress(RuntimeError):  # its loop has ended: nobody waits any more
                 turn.get_loop().call_soon_threadsafe(_finish, turn)

@@ -253,6 +253,7 @@ class MaildropBusy(Event):
     session: str
     account: str
     peer: str
+    device: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +263,8 @@ class MaildropUnavailable(Event):
     type = EventType.MAILDROP_UNAVAILABLE
     session: str
     account: str
+    peer: str
+    device: str | None = None
     reason: str
 
 

@@ -20,6 +20,7 @@ from typing import cast
 from mailkeep.server.channel import PLAIN, Channel
 from mailkeep.server.small_reads import SmallReads
 from mailkeep.server.stall import OutputWatch
+from mailkeep.server.turnstile import Turnstile
 from mailkeep.server.wire import Disconnected
 from mailkeep.site import Endpoint, Limits
 from mailkeep.tls import TlsError
@@ -73,10 +74,12 @@ class Connection(SmallReads):
         "_on_end",
         "_on_login",
         "_on_start",
+        "_queued",
         "_reading_paused",
         "_sent",
         "_stopping",
         "_transport",
+        "_turnstile",
         "_unsent",
         "_unsent_octets",
         "_waiter",
@@ -99,6 +102,7 @@ class Connection(SmallReads):
         on_end: Callable[["Connection"], None],
         *,
         on_login: Callable[["Connection"], None] = lambda _: None,
+        turnstile: Turnstile | None = None,
     ) -> None:
         """Wait for the transport.
 
@@ -109,6 +113,7 @@ class Connection(SmallReads):
             on_start: told when octets can flow.
             on_end: told when the socket is closed.
             on_login: told when somebody has logged in.
+            turnstile: what arrives before that passes it; one of its own unless given.
         """
         self.peer = peer
         self.source = source_of(peer)
@@ -123,6 +128,9 @@ class Connection(SmallReads):
         self._on_end = on_end
         self._on_login = on_login
         self._transport: asyncio.Transport
+        self._turnstile = turnstile or Turnstile(loop)
+        self._queued = 0
+        """Pieces that arrived and wait at the turnstile: one, for reading is paused meanwhile."""
         self._channel: Channel = PLAIN
         self._arrived = b""
         self._reading_paused = False
@@ -147,7 +155,7 @@ class Connection(SmallReads):
     @property
     def has_arrived(self) -> bool:
         """See `Wire.has_arrived`."""
-        return bool(self._arrived)
+        return bool(self._arrived or self._queued)
 
     async def receive(self) -> bytes:
         """See `Wire.receive`."""
@@ -295,7 +303,21 @@ class Connection(SmallReads):
         self._on_start(self)
 
     def data_received(self, data: bytes) -> None:
-        """Take octets off the wire."""
+        """Take octets off the wire; those of a stranger when it is his turn."""
+        if self._logged_in and not self._queued:
+            self._take(data)
+            return
+        self._queued += 1
+        if not self._turnstile.enter(lambda: self._take_queued(data)):
+            self._pause_reading()
+
+    def _take_queued(self, data: bytes) -> None:
+        self._queued -= 1
+        self._take(data)
+        if self._is_awaited and self._writable is None and not self._queued:
+            self._resume_reading()
+
+    def _take(self, data: bytes) -> None:
         if self._ended is not None:
             return
         try:
@@ -313,9 +335,15 @@ class Connection(SmallReads):
 
     def eof_received(self) -> bool:
         """Note that the client sends no more; what it sent is still answered."""
+        if self._queued:
+            self._turnstile.enter(self._end_input)
+        else:
+            self._end_input()
+        return not self._lingering
+
+    def _end_input(self) -> None:
         self._end_of_input = True
         self._wake()
-        return not self._lingering
 
     def pause_writing(self) -> None:
         """Note that the client is behind; what it sends could only ask for more."""
@@ -327,7 +355,7 @@ class Connection(SmallReads):
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
-        if self._is_awaited:
+        if self._is_awaited and not self._queued:
             self._resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -342,7 +370,7 @@ class Connection(SmallReads):
     async def _wait_for_input(self) -> None:
         self._waiter = self._loop.create_future()
         self._waiting_since = self._loop.time()
-        if self._writable is None:
+        if self._writable is None and not self._queued:
             self._resume_reading()
         try:
             await self._waiter

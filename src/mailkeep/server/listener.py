@@ -26,11 +26,12 @@ from mailkeep.server.kernel import capacity_under, end_dead_peers, raise_descrip
 from mailkeep.server.places import NoPlace, Origin, Places
 from mailkeep.server.proxied import Proxied
 from mailkeep.server.turned_away import TurnedAway
+from mailkeep.server.turnstile import Turnstile
 from mailkeep.site import Endpoint, Limits, Listen, Service
 from mailkeep.values import IpAddress
 
-ACCEPTS_A_TURN = 64
-"""Connections that one listener takes before the sessions get their turn."""
+ACCEPTS_A_TURN = 4
+"""Connections that one listener takes before the sessions get their turn: a millisecond or two."""
 
 RETRY_S = 1.0
 """How long accepting pauses when it fails: out of descriptors or of memory, the network is down."""
@@ -103,6 +104,7 @@ class Entrance:
         self._door = door
         self._on_start = on_start
         self._loop = asyncio.get_running_loop()
+        self._turnstile = Turnstile(self._loop)
         self._paused = True
         self._closed = False
         self._everybody_left = asyncio.Event()
@@ -240,6 +242,7 @@ class Entrance:
             lambda connection: self._on_start(connection, security),
             self._ended,
             on_login=self._places.settle,
+            turnstile=self._turnstile,
         )
         origin = Origin(_narrow_prefix(source), self._door.has_good_past(source))
         room = self._places.take(connection, origin)

@@ -147,7 +147,7 @@ class Meeting:
             binding = ChannelBinding("tls-server-end-point", end_point)
         offers = MechanismOffers(
             nonce=lambda: secrets.token_urlsafe(_NONCE_OCTETS),
-            scram=True,
+            scram=self.gate.check.offers_scram(),
             binding=binding,
             tokens=self.offers.tokens,
             certificate=certificate is not None,
@@ -193,20 +193,35 @@ class Meeting:
         account = admitted.account.id
         limit = self.limits.connections_per_account
         if limit and self.sessions.count(account) > limit:
+            self._tell_not_let_in(connection, admitted, "as many sessions as an account may have")
             dialogue.answer(replies.SESSIONS_TAKEN)
             return False
         maildrop = await self._open(connection, admitted)
         if isinstance(maildrop, Err):
             dialogue.answer(maildrop)
             return False
-        connection.logged_in = True
         holder = self.holders.add(account, connection)
         try:
+            connection.logged_in = True
             await self._serve_open(connection, dialogue, admitted, maildrop, visitor)
         finally:
-            await maildrop.close()
-            self.holders.remove(account, holder)
+            try:
+                await maildrop.close()
+            finally:
+                self.holders.remove(account, holder)
         return True
+
+    def _tell_not_let_in(self, connection: Connection, admitted: Admitted, reason: str) -> None:
+        """Tell of right credentials that opened nothing: whoever tried them knows them now."""
+        self.sink.emit(
+            events.LoginRefused(
+                session=connection.session,
+                peer=str(connection.peer),
+                mechanism=admitted.mechanism,
+                reason=f"right, but {reason}",
+                name=str(admitted.account.address),
+            )
+        )
 
     async def _is_revoked(self, session: LoggedIn) -> bool:
         """Tell whether a credential was revoked between the check and the session's beginning."""
@@ -266,6 +281,7 @@ class Meeting:
     async def _open(self, connection: Connection, admitted: Admitted) -> Maildrop | Err:
         """Take the lease and the snapshot, from a silent session of the same user if need be."""
         session, address = connection.session, str(admitted.account.address)
+        peer = str(connection.peer)
         try:
             async with asyncio.timeout(self.limits.opening_s or None):
                 try:
@@ -277,13 +293,21 @@ class Meeting:
                     return await self._open_store(admitted)
         except MaildropBusy:
             self.sink.emit(
-                events.MaildropBusy(session=session, account=address, peer=str(connection.peer))
+                events.MaildropBusy(
+                    session=session, account=address, peer=peer, device=admitted.device
+                )
             )
             return replies.MAILDROP_BUSY
         except (MaildropUnavailable, TimeoutError) as unavailable:
             reason = str(unavailable) or "it took too long"
             self.sink.emit(
-                events.MaildropUnavailable(session=session, account=address, reason=reason)
+                events.MaildropUnavailable(
+                    session=session,
+                    account=address,
+                    peer=peer,
+                    device=admitted.device,
+                    reason=reason,
+                )
             )
             return replies.MAILDROP_UNAVAILABLE
 
