@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -141,3 +142,14 @@ async def test_what_fails_neither_runs_nor_waits(pool: HashingPool) -> None:
     with pytest.raises(ZeroDivisionError):
         await pool.run(divmod, 1, 0)
     assert (pool.running, pool.waiting) == (0, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux")
+async def test_hashing_stands_back_behind_the_loop() -> None:
+    """A hash takes a core for 40 ms; where the loop shares that core, it goes first."""
+    pool = HashingPool(threads=1, waiting_limit=1)
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    hashing = await pool.run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    assert hashing > own
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own
+    pool.close()

@@ -59,6 +59,17 @@ def test_an_operators_ban_covers_its_network_for_ever(network: str) -> None:
     assert not bans.is_banned(SOURCE, 1e12)
 
 
+def test_an_operators_ban_shuts_everybody_out_and_the_doors_own_does_not() -> None:
+    """He has looked, and may be keeping somebody out who once got in."""
+    own = Bans()
+    own.ban(NARROW, "test", 0)
+    assert own.is_banned(SOURCE, 1)
+    assert not own.is_shut_out(SOURCE, 1)
+    both = Bans([*own.rows(), BanRow("192.0.2.0/24", 100.0, "intruder", 0, "operator")])
+    assert both.is_shut_out(SOURCE, 99)
+    assert not both.is_shut_out(SOURCE, 100)
+
+
 def test_an_ipv6_ban_is_of_a_64() -> None:
     """The next address of the same customer is banned too."""
     bans = Bans()

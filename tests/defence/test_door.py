@@ -1,6 +1,7 @@
 """What one login after another meets at the door."""
 
 import asyncio
+from ipaddress import ip_address
 
 import pytest
 from tests.defence.knocking import (
@@ -378,3 +379,17 @@ async def test_long_names_take_no_more_room_than_short_ones() -> None:
     door = make_door()
     await guess(door, STRANGE, "x" * 100_000, account=None)
     assert max(len(name) for name in door._counters._names) < 100
+
+
+async def test_an_operators_ban_is_for_devices_and_familiar_accounts_too() -> None:
+    """Somebody who once got in, and is familiar therefore, can be kept out."""
+    door = make_door(DoorRules(allow=Networks((STRANGE,))))
+    assert is_in(await log_in(door, STRANGE))
+    door.replace_bans([BanRow("203.0.113.0/24", None, "intruder", 0, "operator")])
+    assert not door.admits(ip_address(STRANGE))
+    for is_sure in (False, True):
+        turned = await log_in(door, STRANGE, is_sure=is_sure)
+        assert isinstance(turned, Turned)
+        assert turned.reason is Turning.BANNED
+    door.replace_bans([])
+    assert is_in(await log_in(door, STRANGE))

@@ -55,6 +55,19 @@ def test_what_was_wrong_before_sets_a_pace_and_counts_nothing() -> None:
     assert (failures.count(10), failures.not_before_s, failures.in_minute(10)) == (0, 12, 0)
 
 
+def test_whoever_was_wrong_at_all_is_a_step_along() -> None:
+    """Also if it does not count, for half an hour; whoever fails goes on to four."""
+    repeated, failures = Failures(), Failures()
+    assert repeated.steps(0) == 0
+    repeated.note_repeated(10)
+    assert [repeated.steps(now_s) for now_s in (10, 1811, 1812)] == [1, 1, 0]
+    steps = list[int]()
+    for now_s in range(0, 600, 100):
+        failures.note(now_s, 0.0)
+        steps.append(failures.steps(now_s))
+    assert steps == [1, 2, 3, 4, 4, 4]
+
+
 def test_a_short_wait_takes_nothing_from_a_long_one() -> None:
     """A repeated password does not make the next guess come sooner."""
     failures = Failures()

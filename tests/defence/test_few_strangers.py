@@ -103,6 +103,20 @@ async def test_who_has_failed_nothing_goes_first() -> None:
     assert delays == [1, 1, 0, 0]
 
 
+async def test_a_program_with_an_old_password_goes_after_those_who_never_failed() -> None:
+    """It is no attack and not counted; repeated from everywhere it must not be a merit either."""
+    door = make_door()
+    for number in range(3):
+        await guess(door, far(number), "alice@example.com", "old", account=None)
+    await asyncio.sleep(60)
+    lets = await fill(door)
+    tasks = [await ask(door, source, "alice@example.com") for source in (far(1), far(0), far(9))]
+    for in_ in ({2}, {0, 2}, {0, 1, 2}):
+        await door.give_up(lets.pop())
+        await settle()
+        assert {number for number, it in enumerate(tasks) if it.done()} == in_
+
+
 async def test_only_waits_for_failures_are_delays() -> None:
     """Two seconds for the account's failures, then five because the site is busy: two."""
     door = make_door()
@@ -212,6 +226,7 @@ async def test_clients_that_go_leave_all_places(wave: str) -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     if wave == "waiting":
+        assert not door._strangers
         for let in lets:
             await door.give_up(let)
     assert is_as_new(door)

@@ -100,6 +100,8 @@ class Knocking(RuleBasedStateMachine):
         assert sum(1 for it in holders if it.has_site_place) == PLACES - strangers.free
         assert all(it.has_site_place for it in holders if it.needs_site_place)
         assert not (strangers.free and strangers)
+        waiting = {narrow for narrow, lane in self.door._lanes._lanes.items() if lane.strangers}
+        assert waiting.issuperset(strangers._waiting)
         assert len(strangers._order) <= 200
 
     def teardown(self) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mailkeep.accounts.hashing import hashing_threads
 from mailkeep.database.engine import Database
 from mailkeep.defence.door import Door
 from mailkeep.defence.keeping import DoorKeeper
@@ -11,6 +12,7 @@ from mailkeep.defence.places import Places
 from mailkeep.defence.policy_server import HttpPolicyServer
 from mailkeep.defence.rules import DoorRules, OddAnswer
 from mailkeep.defence.store import DoorStore
+from mailkeep.defence.strangers import places_for_strangers
 from mailkeep.events import EventSink
 from mailkeep.events import types as events
 from mailkeep.site import DoorSettings, PolicyServerFails, Settings, Site
@@ -44,6 +46,7 @@ def make_door(site: Site, database: Database, sink: EventSink) -> KeptDoor:
         remembered=DoorStore(database).load(),
         places=places,
         policy_server=_policy_server(site.folder, chosen),
+        strangers_at_a_time=places_for_strangers(hashing_threads()),
         tell=lambda reason: sink.emit(events.PolicyServerFailed(reason=reason)),
     )
     keeper = DoorKeeper(

@@ -1,7 +1,7 @@
-"""`mailkeep ban`: networks from which nobody may guess.
+"""`mailkeep ban`: networks from which nobody is let in.
 
-A ban turns strangers away. Devices, whose passwords nobody guesses, and accounts that are familiar
-there are let in all the same: against them there is `device revoke` and `account disable`.
+The door's own bans turn guesses away and let devices and familiar accounts pass; an operator's are
+for all. A session that is open goes on: `device revoke` and `account disable` end it.
 """
 
 from datetime import UTC, datetime

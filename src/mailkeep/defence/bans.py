@@ -1,12 +1,13 @@
 """Who is banned, for how long, and how a banned network can still be left by its honest people.
 
-Pure: `now` is an argument, in seconds since 1970, because bans outlive the process. A ban says no
-to guesses. It does not close the door on a device that proves a password nobody can guess, so a few
-connections from a banned prefix are let in.
+Pure: `now` is an argument, in seconds since 1970, because bans outlive the process. A ban of the
+door's own says no to guesses. It does not close the door on a device that proves a password nobody
+can guess, so a few connections from a banned prefix are let in. A ban of an operator's is for all:
+he has looked, and may be keeping somebody out who once got in.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from mailkeep.defence.bounded import Bounded
 from mailkeep.defence.prefixes import around
@@ -59,10 +60,18 @@ class Bans:
 
     def is_banned(self, source: IpAddress, now_s: float) -> bool:
         """Tell whether guesses from an address are turned away."""
-        if not self._rows:
-            return False
-        rows = (self._rows.get(prefix) for prefix in around(source, self._sizes))
-        return any(row is not None and row.is_in_force(now_s) for row in rows)
+        return next(self._in_force(source, now_s), None) is not None
+
+    def is_shut_out(self, source: IpAddress, now_s: float) -> bool:
+        """Tell whether an operator has banned an address: nobody at all is let in from there."""
+        return any(row.made_by != DOOR for row in self._in_force(source, now_s))
+
+    def _in_force(self, source: IpAddress, now_s: float) -> Iterator[BanRow]:
+        if self._rows:
+            for prefix in around(source, self._sizes):
+                row = self._rows.get(prefix)
+                if row is not None and row.is_in_force(now_s):
+                    yield row
 
     def ban(self, prefix: str, reason: str, now_s: float) -> BanRow | None:
         """Ban a narrow prefix, longer each time.

@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from mailkeep.defence.bounded import Bounded
 from mailkeep.defence.curve import (
     ACCOUNT_FACTOR,
+    CURVE_S,
     MIDDLE_FACTOR,
     SITE_FACTOR,
     SITE_LIMIT_S,
     WIDE_FACTOR,
-    delay_s,
+    step,
 )
 from mailkeep.defence.failures import FORGOTTEN_AFTER_S, MINUTE_LIMIT, MINUTE_S, Failures, Times
 from mailkeep.defence.prefixes import Prefixes
@@ -128,6 +129,16 @@ class Counters:
             min(SITE_LIMIT_S, _delay_s(self._site, now_s, SITE_FACTOR)),
         )
 
+    def suspicion(self, prefixes: Prefixes, now_s: float) -> int:
+        """Return what counts against a stranger's prefix: its steps on the curve, and its ranges'.
+
+        An honest neighbour of attackers has but the range's, and goes before them.
+        """
+        narrow = self._narrow.get(prefixes.narrow)
+        middle, wide = self._wider.get(prefixes.middle), self._wider.get(prefixes.wide)
+        own = 0 if narrow is None else narrow.steps(now_s)
+        return own + max(_step(middle, now_s, MIDDLE_FACTOR), _step(wide, now_s, WIDE_FACTOR))
+
     def has_wider_room(
         self, prefixes: Prefixes, *, middle_held: int, wide_held: int, now_s: float
     ) -> bool:
@@ -228,6 +239,8 @@ def _record(failures: Failures | None, now_s: float) -> Record:
 
 
 def _delay_s(times: Times | None, now_s: float, factor: int) -> float:
-    if times is None:
-        return 0.0
-    return delay_s(times.within(now_s, FORGOTTEN_AFTER_S), factor=factor)
+    return CURVE_S[_step(times, now_s, factor)]
+
+
+def _step(times: Times | None, now_s: float, factor: int) -> int:
+    return 0 if times is None else step(times.within(now_s, FORGOTTEN_AFTER_S), factor=factor)

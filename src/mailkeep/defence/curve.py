@@ -37,7 +37,17 @@ def delay_s(failures: int, *, factor: int = 1) -> float:
         failures: how many are remembered.
         factor: how many of them are one step of the curve.
     """
-    return CURVE_S[min(failures // factor, len(CURVE_S) - 1)]
+    return CURVE_S[step(failures, factor=factor)]
+
+
+def step(failures: int, *, factor: int = 1) -> int:
+    """Return how far along the curve so many failures are: 0 for none, 4 at most.
+
+    Args:
+        failures: how many are remembered.
+        factor: how many of them are one step.
+    """
+    return min(failures // factor, len(CURVE_S) - 1)
 
 
 def jittered_s(delay: float, chance: float) -> float:

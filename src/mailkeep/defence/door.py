@@ -7,8 +7,9 @@ keeps it (`keeping`), so that a database that fails never stops a login.
 Right credentials that are refused (`succeed`) are counted as wrong ones, because the next delay
 would tell them apart otherwise. A proof that cannot be guessed is neither delayed nor counted.
 
-Known limits: a place is held until it is reported, so whoever asks must report. A restart forgets
-the delays of the last half hour and the hot passwords, not the bans.
+Known limits: a place is held until it is reported, so whoever asks must report: strangers have but
+a few on the whole site. A restart forgets the delays of the last half hour and the hot passwords,
+not the bans.
 """
 
 import asyncio
@@ -45,7 +46,8 @@ from mailkeep.defence.seam import (
     Turning,
     Welcome,
 )
-from mailkeep.defence.turns import Circumstances, Go, Never, Turn, Waiting, decide_turn
+from mailkeep.defence.strangers import FEWEST, Strangers
+from mailkeep.defence.turns import Circumstances, Go, Turn, Waiting, decide_turn
 from mailkeep.defence.welcomes import GUESSES_LIMIT, RightCredentials, decide_refusal
 from mailkeep.values import AccountId, IpAddress
 
@@ -85,11 +87,16 @@ class _Lent:
 class Door:
     """The door of one event loop.
 
+    Guesses of strangers are looked at a few at a time on the whole site; whoever is familiar, and
+    proofs that cannot be guessed, need none of those places.
+
     Args:
         rules: the operator's choices.
         remembered: from before.
         places: where addresses are.
         policy_server: asked about each login, if there is one.
+        strangers_at_a_time: guesses from unfamiliar sources that are looked at on the whole site
+            (`places_for_strangers`).
         wall_s: seconds since 1970.
         chance: 0 to 1, for the delays.
         tell: hears when the policy server fails, at most once a minute.
@@ -102,6 +109,7 @@ class Door:
         remembered: Remembered | None = None,
         places: PlaceFinder | None = None,
         policy_server: PolicyServer | None = None,
+        strangers_at_a_time: int = FEWEST,
         wall_s: Callable[[], float] = time.time,
         chance: Callable[[], float] | None = None,
         tell: Callable[[str], None] = lambda _: None,
@@ -118,13 +126,16 @@ class Door:
         self._familiar = Familiar(before.familiar)
         self._guesses = {row.account: row for row in before.guesses}
         self._logins: Bounded[AccountId, float] = Bounded(LOGIN_KEYS)
-        self._lanes = Lanes(self._judge)
+        self._strangers = Strangers(strangers_at_a_time)
+        self._lanes = Lanes(self._judge, self._strangers)
         self._lent: dict[int, _Lent] = {}
         self._tickets = itertools.count(1)
 
     def admits(self, source: IpAddress) -> bool:
         """Tell whether a new connection from there may be made at all. Takes no time."""
         now_s = self._wall_s()
+        if self._bans.is_shut_out(source, now_s):
+            return False
         if source in self.rules.allow or not self._bans.is_banned(source, now_s):
             return True
         narrow = prefixes_of(source).narrow
@@ -141,6 +152,8 @@ class Door:
             DoorUnavailable: it cannot be found out now.
         """
         who = self._who(attempt)
+        if self._bans.is_shut_out(attempt.source, self._wall_s()):
+            return await self._turn_away(who, Turning.BANNED, _now_s())
         if not attempt.is_sure and self._is_banned(attempt, who):
             return await self._turn_away(who, Turning.BANNED, _now_s())
         if not (attempt.is_sure or who.is_allowed):
@@ -226,46 +239,58 @@ class Door:
         return self._bans.is_banned(attempt.source, self._wall_s())
 
     async def _take_turn(self, attempt: Attempt, who: Who) -> Let | Turned:
-        """Wait for a place, and with it ask the policy server, which so is not flooded either."""
-        entered = await self._enter(attempt, who)
-        if isinstance(entered, Turned):
-            return entered
-        answer = await self._consult_with_place(attempt, entered)
-        if answer.is_rejected:
-            return self._reject(attempt)
-        if answer.wait_s:
-            await asyncio.sleep(answer.wait_s)
-            entered = await self._enter(attempt, who)
-        return entered if isinstance(entered, Turned) else self._let(attempt, who, entered)
+        """Wait for a place; if there is a policy server, wait first for one to ask it with."""
+        guess = self._guess(attempt, who)
+        if self._policy.has_server:
+            turned = await self._consult_in_turn(attempt, guess)
+            if turned is not None:
+                return turned
+        return await self._enter(guess) or self._let(attempt, who, guess)
 
-    async def _enter(self, attempt: Attempt, who: Who) -> Guess | Turned:
-        """Return a guess that has a place, or the answer that it will have none."""
-        if self._lanes.waiting >= WAITING_LIMIT and not who.is_familiar:
-            raise DoorUnavailable("too many logins wait")
+    def _guess(self, attempt: Attempt, who: Who) -> Guess:
         arrived_s = _now_s()
         delay = jittered_s(self._counters.arrival_delay_s(who, arrived_s), self._chance())
-        turn: asyncio.Future[Go | Never] = asyncio.get_running_loop().create_future()
-        guess = Guess(attempt.source, who, arrived_s, arrived_s + delay, turn)
+        return Guess(attempt.source, who, arrived_s, arrived_s + delay)
+
+    async def _enter(self, guess: Guess) -> Turned | None:
+        """Return when a guess has a place, or the answer that it will have none."""
+        is_new = not (guess.has_place or guess.who.is_familiar)
+        if is_new and self._lanes.waiting >= WAITING_LIMIT:
+            raise DoorUnavailable("too many logins wait")
         outcome = await self._lanes.enter(guess)
         if isinstance(outcome, Go):
-            return guess
+            return None
         if outcome.reason is None:
-            raise DoorUnavailable("too many logins at a time from there")
-        return await self._turn_away(who, outcome.reason, arrived_s)
+            raise DoorUnavailable("too many logins at a time")
+        return await self._turn_away(guess.who, outcome.reason, guess.arrived_s)
 
     async def _consult(self, attempt: Attempt) -> PolicyAnswer:
         return await self._policy.ask(attempt, fails_closed=self.rules.policy_fails_closed)
 
-    async def _consult_with_place(self, attempt: Attempt, guess: Guess) -> PolicyAnswer:
-        """Ask the policy server; the place is given back unless it says yes at once."""
-        is_let = False
+    async def _consult_in_turn(self, attempt: Attempt, guess: Guess) -> Turned | None:
+        """Ask the policy server with a place of the prefix only, so that it is not flooded either.
+
+        A server that is away takes two seconds: with the few places, strangers would wait for it
+        one behind the other.
+        """
+        guess.is_for_a_hash = False
+        turned = await self._enter(guess)
+        if turned is not None:
+            return turned
+        asked_s, goes_on = _now_s(), False
         try:
             answer = await self._consult(attempt)
-            is_let = not (answer.is_rejected or answer.wait_s)
-            return answer
+            goes_on = not (answer.is_rejected or answer.wait_s)
         finally:
-            if not is_let:
+            if not goes_on:
                 self._lanes.leave(guess)
+        if answer.is_rejected:
+            return self._reject(attempt)
+        if answer.wait_s:
+            await asyncio.sleep(answer.wait_s)
+        guess.is_for_a_hash = True
+        guess.arrived_s += _now_s() - asked_s  # the server's time is not the door's
+        return None
 
     def _reject(self, attempt: Attempt) -> Turned:
         self._policy.report(attempt, is_success=False, is_policy_reject=True)
@@ -284,6 +309,7 @@ class Door:
     def _judge(self, guess: Guess, ahead: int, lane: Lane, now_s: float) -> Turn:
         who = guess.who
         prefixes = who.prefixes
+        has_site_room = self._strangers.free > 0 or not guess.needs_site_place
         meets = Circumstances(
             record=self._counters.record(who, now_s),
             is_banned=self._bans.is_banned(guess.source, self._wall_s()),
@@ -297,14 +323,15 @@ class Door:
                 now_s=now_s,
             ),
             wider_failed=self._counters.have_wider_failed(prefixes, now_s),
+            has_site_room=has_site_room,
+            suspicion=0 if has_site_room else self._counters.suspicion(prefixes, now_s),
         )
         return decide_turn(Waiting(guess.arrived_s, guess.ready_s, ahead), meets, now_s)
 
     def _let(self, attempt: Attempt, who: Who, guess: Guess | None) -> Let:
         ticket = next(self._tickets)
         self._lent[ticket] = _Lent(attempt, who, guess)
-        is_slowed = guess is not None and guess.is_slowed
-        waited_s = guess.let_s - guess.arrived_s if guess is not None and is_slowed else 0.0
+        waited_s = 0.0 if guess is None else guess.slowed_s
         return Let(ticket=ticket, delayed_s=waited_s, familiar=who.is_familiar)
 
     def _give_back(self, lent: _Lent) -> None:

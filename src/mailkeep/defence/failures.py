@@ -6,7 +6,7 @@ Times are monotonic seconds. A record keeps no more of them than its limits ask 
 from array import array
 from bisect import bisect_right
 
-from mailkeep.defence.curve import REPEATED_S, delay_s, jittered_s
+from mailkeep.defence.curve import REPEATED_S, delay_s, jittered_s, step
 
 MINUTE_S = 60.0
 BAN_WINDOW_S = 600.0
@@ -69,6 +69,15 @@ class Failures:
     def not_before_s(self) -> float:
         """When the next guess may be looked at."""
         return self._not_before_s
+
+    def steps(self, now_s: float) -> int:
+        """Return how far along the curve they are; one at least if a guess was wrong at all.
+
+        Those that were made before are not counted, and yet a source that makes nothing else
+        should not go before those that have made none.
+        """
+        has_failed = now_s - self._not_before_s < FORGOTTEN_AFTER_S
+        return max(step(self.count(now_s)), int(has_failed))
 
     def note(self, now_s: float, chance: float) -> None:
         """Count a wrong guess.

@@ -1,8 +1,10 @@
 """Guesses that wait for their turn, a lane for each narrow prefix.
 
 A lane is there while somebody waits or is looked at in it. Waiting is a future and at most one
-timer a lane: no thread, no lock, no place. Whoever is familiar goes first; the others in the order
-of their arrival.
+timer a lane: no thread, no lock, no place, neither of the prefix nor of the few that strangers have
+on the whole site. Both are taken in one step, so that a familiar source never waits behind a
+stranger who only waits himself. Whoever is familiar goes first; the others in the order of their
+arrival.
 
 It must not know why a guess waits: `judge` says what becomes of it, and is asked again whenever
 something happened in its lane.
@@ -15,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from mailkeep.defence.counters import Who
+from mailkeep.defence.strangers import Strangers
 from mailkeep.defence.turns import Go, Later, Never, Turn
 from mailkeep.values import IpAddress
 
@@ -27,20 +30,31 @@ class Guess:
     who: Who
     arrived_s: float
     ready_s: float
-    turn: "asyncio.Future[Go | Never]"
+    is_for_a_hash: bool = True
+    """It takes one of the few places for strangers; else somebody else is only asked about it."""
     has_place: bool = False
+    has_site_place: bool = False
     is_slowed: bool = False
-    """It has waited for failures."""
-    let_s: float = 0.0
-    """When it got its place."""
+    """What it waits for now are failures."""
+    slowed_s: float = 0.0
+    """How long after its arrival it has waited for failures."""
+
+    @property
+    def needs_site_place(self) -> bool:
+        """Tell whether it must have one of the few places for strangers."""
+        return self.is_for_a_hash and not self.who.is_familiar
+
+
+Queue = dict[Guess, "asyncio.Future[Go | Never]"]
+"""Guesses that wait, in their order, and where each is told."""
 
 
 @dataclass(slots=True, eq=False)
 class Lane:
     """The guesses of one narrow prefix."""
 
-    familiar: dict[Guess, None] = field(default_factory=dict)
-    strangers: dict[Guess, None] = field(default_factory=dict)
+    familiar: Queue = field(default_factory=dict)
+    strangers: Queue = field(default_factory=dict)
     holders: list[Guess] = field(default_factory=list)
     timer: asyncio.TimerHandle | None = None
 
@@ -60,10 +74,16 @@ Judge = Callable[[Guess, int, Lane, float], Turn]
 
 
 class Lanes:
-    """All guesses that wait or are looked at."""
+    """All guesses that wait or are looked at.
 
-    def __init__(self, judge: Judge) -> None:
+    Args:
+        judge: says what becomes of a guess.
+        strangers: the few places of the site.
+    """
+
+    def __init__(self, judge: Judge, strangers: Strangers) -> None:
         self._judge = judge
+        self._strangers = strangers
         self._lanes: dict[str, Lane] = {}
         self._held: Counter[str] = Counter()
         self.waiting = 0
@@ -87,15 +107,21 @@ class Lanes:
     async def enter(self, guess: Guess) -> Go | Never:
         """Return when it is a guess's turn, with a place, or that it has none.
 
-        Cancelling gives up the place.
+        A guess that has a place already changes it for one of the kind that it needs now; before
+        that nobody behind it has a turn. Cancelling gives up the place.
         """
         lane = self._lanes.setdefault(guess.who.prefixes.narrow, Lane())
         queue = lane.familiar if guess.who.is_familiar else lane.strangers
-        queue[guess] = None
+        turn: asyncio.Future[Go | Never] = asyncio.get_running_loop().create_future()
+        if guess.has_place:
+            self._take_back(guess, lane)
+            _put_first(queue, guess, turn)
+        else:
+            queue[guess] = turn
         try:
             with self.one_waits():
                 self._serve(guess.who.prefixes.narrow)
-                return await guess.turn
+                return await turn
         except asyncio.CancelledError:
             if guess.has_place:
                 self.leave(guess)
@@ -106,14 +132,35 @@ class Lanes:
                 self._serve(guess.who.prefixes.narrow)
 
     def leave(self, guess: Guess) -> None:
-        """Give a place back."""
+        """Give a place back.
+
+        Its own lane is served before the site has that place again, so that it waits for it with
+        the others.
+        """
+        narrow = guess.who.prefixes.narrow
+        self._take_back(guess, self._lanes[narrow])
+        self._serve(narrow)
+        if guess.has_site_place:
+            guess.has_site_place = False
+            self._strangers.give_back()
+            self._call_strangers()
+
+    def _take_back(self, guess: Guess, lane: Lane) -> None:
+        """Take a prefix's place back."""
         guess.has_place = False
-        self._lanes[guess.who.prefixes.narrow].holders.remove(guess)
+        lane.holders.remove(guess)
         self._hold(guess.who, -1)
-        self._serve(guess.who.prefixes.narrow)
+
+    def _call_strangers(self) -> None:
+        """Serve lanes that wait for the site until no place is free."""
+        while (narrow := self._strangers.next_lane()) is not None:
+            self._serve(narrow)
 
     def _serve(self, narrow: str) -> None:
-        """Judge everybody in a lane, and come back when that can change by itself."""
+        """Judge everybody in a lane, and come back when that can change by itself.
+
+        Nobody waits for the site while it has a free place, so whoever comes may take one.
+        """
         lane = self._lanes.get(narrow)
         if lane is None:
             return
@@ -122,36 +169,54 @@ class Lanes:
             lane.timer = None
         loop = asyncio.get_running_loop()
         now_s = loop.time()
-        again = [self._serve_queue(lane, it, now_s) for it in (lane.familiar, lane.strangers)]
-        times = [when_s for when_s in again if when_s is not None]
+        laters = [
+            *self._serve_queue(lane, lane.familiar, now_s),
+            *self._serve_queue(lane, lane.strangers, now_s),
+        ]
+        self._wait_for_site(lane, narrow, laters)
         if lane.is_empty:
             del self._lanes[narrow]
-        elif times:
-            lane.timer = loop.call_at(min(times), self._serve, narrow)
+        elif laters:
+            again_s = min(later.until_s for later in laters)
+            lane.timer = loop.call_at(again_s, self._serve, narrow)
 
-    def _serve_queue(self, lane: Lane, queue: dict[Guess, None], now_s: float) -> float | None:
-        """Judge those who wait; return when to judge again."""
-        ahead, again_s = 0, None
+    def _serve_queue(self, lane: Lane, queue: Queue, now_s: float) -> list[Later]:
+        """Judge those who wait; return what those wait for who still do."""
+        laters = list[Later]()
         for guess in list(queue):
-            turn = self._judge(guess, ahead, lane, now_s)
+            if guess.is_slowed:
+                guess.slowed_s = now_s - guess.arrived_s
+            turn = self._judge(guess, len(laters), lane, now_s)
             if not isinstance(turn, Later):
-                del queue[guess]
-                self._settle(guess, turn, lane, now_s)
+                self._settle(guess, turn, lane, queue.pop(guess))
                 continue
-            ahead += 1
-            guess.is_slowed |= turn.is_for_failures
-            again_s = turn.until_s if again_s is None else min(again_s, turn.until_s)
+            laters.append(turn)
+            guess.is_slowed = turn.is_for_failures
             if turn.blocks_others:
                 break
-        return again_s
+        return laters
 
-    def _settle(self, guess: Guess, turn: Go | Never, lane: Lane, now_s: float) -> None:
+    def _wait_for_site(self, lane: Lane, narrow: str, laters: list[Later]) -> None:
+        """Let a lane wait for the site if somebody in it lacks nothing else."""
+        suspicions = [it.suspicion for it in laters if it.suspicion is not None]
+        if suspicions:
+            prefixes = next(iter(lane.strangers)).who.prefixes
+            self._strangers.wait(prefixes, min(suspicions))
+        else:
+            self._strangers.leave(narrow)
+
+    def _settle(
+        self, guess: Guess, turn: Go | Never, lane: Lane, told: "asyncio.Future[Go | Never]"
+    ) -> None:
         if isinstance(turn, Go):
-            guess.has_place, guess.let_s = True, now_s
+            guess.has_place = True
             lane.holders.append(guess)
             self._hold(guess.who, 1)
-        if not guess.turn.done():
-            guess.turn.set_result(turn)
+            if guess.needs_site_place:
+                guess.has_site_place = True
+                self._strangers.take()
+        if not told.done():
+            told.set_result(turn)
 
     def _hold(self, who: Who, change: int) -> None:
         if who.is_familiar:
@@ -160,3 +225,10 @@ class Lanes:
             self._held[wider] += change
             if not self._held[wider]:
                 del self._held[wider]
+
+
+def _put_first(queue: Queue, guess: Guess, turn: "asyncio.Future[Go | Never]") -> None:
+    behind = queue.copy()
+    queue.clear()
+    queue[guess] = turn
+    queue.update(behind)

@@ -36,6 +36,11 @@ class PolicyAsking:
         self._told_s = float("-inf")
         self._reports: set[asyncio.Task[None]] = set()
 
+    @property
+    def has_server(self) -> bool:
+        """Tell whether there is anybody to ask."""
+        return self._server is not None
+
     async def ask(self, attempt: Attempt, *, fails_closed: bool) -> PolicyAnswer:
         """Return what the server says about a login; yes where there is none.
 

@@ -47,6 +47,10 @@ class Circumstances:
     """Those of them that count where it would: strangers, or the same familiar name."""
     has_wider_room: bool
     wider_failed: bool
+    has_site_room: bool
+    """One of the few places for strangers is free, or it needs none."""
+    suspicion: int
+    """What counts against its prefix and the wider ones (`Counters.suspicion`), if it must wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class Later:
     is_for_failures: bool
     blocks_others: bool = False
     """Nobody behind it fares better."""
+    suspicion: int | None = None
+    """It waits for nothing but one of the few places for strangers, which go to the least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,16 @@ def decide_turn(guess: Waiting, meets: Circumstances, now_s: float) -> Turn:
         return Later(last_s, is_for_failures=has_failures, blocks_others=not has_failures)
     if not meets.is_familiar and not meets.has_wider_room:
         return Later(min(now_s + LOOK_AGAIN_S, last_s), is_for_failures=True)
+    if not meets.has_site_room:
+        return _wait_for_the_site(meets, last_s)
     return Go()
+
+
+def _wait_for_the_site(meets: Circumstances, last_s: float) -> Later:
+    """Let it wait behind those who have failed less; that is for failures if there are any."""
+    suspicion = meets.suspicion
+    blocks = meets.record.failures == 0
+    return Later(last_s, is_for_failures=suspicion > 0, blocks_others=blocks, suspicion=suspicion)
 
 
 def _refusal(guess: Waiting, meets: Circumstances, now_s: float) -> Never | None:
