@@ -79,7 +79,7 @@ def test_terms_are_kept_and_shown(mailkeep: Run, alice: Path) -> None:
     assert device["until"] == "2127-06-01T00:00:00+00:00"
     shown = mailkeep("--site", alice, "device", "list", "alice").out.splitlines()
     assert shown[0].split() == [
-        *("NAME", "HAS", "MAY", "FROM", "UNTIL", "LAST", "USED", "ADDRESS", "CLIENT")
+        *("NAME", "MAY", "UNTIL", "LAST", "USED", "ADDRESS", "CLIENT", "FROM")
     ]
     assert "10.1.0.0/16, 2001:db8::/32, 192.0.2.7/32" in shown[1]
     assert "2127-06-01" in shown[1]

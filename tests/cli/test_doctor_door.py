@@ -88,11 +88,6 @@ def test_a_file_of_places(mailkeep: Run, site: Path) -> None:
         ("http://localhost:8084/", "ok", "asked about each login"),
         ("https://policy.example.com/", "ok", "asked about each login"),
         ("http://policy.example.com/", "note", "in the clear"),
-        ("policy.example.com", WRONG, "write http://127.0.0.1:8084/"),
-        ("ftp://policy.example.com/", WRONG, "write http://127.0.0.1:8084/"),
-        ("http://127.0.0.1:80840/", WRONG, "write http://127.0.0.1:8084/"),
-        ("http:///x", WRONG, "write http://127.0.0.1:8084/"),
-        ("https://policy.example.com/a b", WRONG, "write http://127.0.0.1:8084/"),
     ],
 )
 def test_the_url_of_a_policy_server(
@@ -142,7 +137,6 @@ def test_a_file_of_keys_for_tokens(
     [
         ('keys = "https://id.example.com/keys"\n', "ok", "https://id.example.com/keys"),
         ('introspection = "https://id.example.com/ask"\n', "ok", "https://id.example.com/ask"),
-        ('keys = "https:///keys"\n', WRONG, "names no host"),
         (
             'keys = "https://id.example.com/keys"\nalgorithms = ["RS257"]\n',
             WRONG,

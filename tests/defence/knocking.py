@@ -11,7 +11,7 @@ from mailkeep.defence.door import Door, PlaceFinder
 from mailkeep.defence.policy_server import PolicyServer
 from mailkeep.defence.remembered import Remembered
 from mailkeep.defence.rules import DoorRules
-from mailkeep.defence.strangers import FEWEST
+from mailkeep.defence.strangers import USUALLY
 from mailkeep.values import AccountId, IpAddress
 
 EPOCH_S = 1_800_000_000.0
@@ -39,7 +39,7 @@ def make_door(
     remembered: Remembered | None = None,
     places: PlaceFinder | None = None,
     policy_server: PolicyServer | None = None,
-    strangers_at_a_time: int = FEWEST,
+    strangers_at_a_time: int = USUALLY,
     chance: Callable[[], float] = lambda: 0.0,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Door:

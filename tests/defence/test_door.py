@@ -393,3 +393,16 @@ async def test_an_operators_ban_is_for_devices_and_familiar_accounts_too() -> No
         assert turned.reason is Turning.BANNED
     door.replace_bans([])
     assert is_in(await log_in(door, STRANGE))
+
+
+async def test_a_stolen_devices_password_is_unfamiliar_where_the_thief_is() -> None:
+    """It is let in at once, and the record says that the account was never there before."""
+    door = make_door()
+    first = await log_in(door, HOME, is_sure=True)
+    again = await log_in(door, HOME, is_sure=True)
+    elsewhere = await log_in(door, STRANGE, is_sure=True)
+    assert [it.familiar for it in (first, again, elsewhere) if isinstance(it, Welcome)] == [
+        False,
+        True,
+        False,
+    ]

@@ -18,7 +18,7 @@ from mailkeep.defence import DoorUnavailable, Let, Turned, Turning
 from mailkeep.defence.door import Door
 from mailkeep.defence.policy_question import PolicyAnswer, PolicyQuestion, PolicyReport
 from mailkeep.defence.remembered import BanRow
-from mailkeep.defence.strangers import FEWEST
+from mailkeep.defence.strangers import USUALLY
 from mailkeep.defence.turns import PATIENCE_S
 
 Asking = asyncio.Task[Let | Turned]
@@ -43,7 +43,7 @@ async def settle() -> None:
 
 async def fill(door: Door) -> list[Let]:
     """Let strangers have all the places."""
-    lets = [await (await ask(door, f"198.{number}.0.1")) for number in range(FEWEST)]
+    lets = [await (await ask(door, f"198.{number}.0.1")) for number in range(USUALLY)]
     assert all(isinstance(it, Let) for it in lets)
     return [it for it in lets if isinstance(it, Let)]
 
@@ -52,7 +52,7 @@ def is_as_new(door: Door) -> bool:
     """Tell whether nobody holds anything and nobody waits."""
     strangers, lanes = door._strangers, door._lanes
     return (
-        (strangers.free, len(strangers), strangers._last_rounds) == (FEWEST, 0, {})
+        (strangers.free, len(strangers), strangers._last_rounds) == (USUALLY, 0, {})
         and (len(lanes), lanes.waiting, len(door._lent)) == (0, 0, 0)
         and not lanes._held
     )
@@ -254,7 +254,7 @@ async def test_a_slow_policy_server_holds_none_of_the_few_places() -> None:
     door = make_door(policy_server=Slow())
     lets = await asyncio.gather(*(guess(door, far(number), f"n{number}") for number in range(40)))
     assert all(isinstance(it, Let) for it in lets)
-    assert now_s() < 2 + 40 / FEWEST * CHECK_S + 0.1
+    assert now_s() < 2 + 40 / USUALLY * CHECK_S + 0.1
     await door.close()
     assert is_as_new(door)
 

@@ -21,7 +21,7 @@ from tests.defence.knocking import (
 from mailkeep.defence import DoorUnavailable, Let
 from mailkeep.defence.door import Door
 from mailkeep.defence.prefixes import prefixes_of
-from mailkeep.defence.strangers import FEWEST
+from mailkeep.defence.strangers import USUALLY
 from mailkeep.values import AccountId, IpAddress
 
 NAMES = [f"user{number}@example.com" for number in range(50)]
@@ -174,7 +174,7 @@ async def test_a_storm_of_cancellations_leaves_no_place_taken() -> None:
             return
         held[str(source)] += 1
         assert held[str(source)] <= 2
-        assert held.total() <= FEWEST
+        assert held.total() <= USUALLY
         try:
             await asyncio.sleep(chance.choice([0, CHECK_S, CHECK_S]))
         finally:
@@ -192,7 +192,7 @@ async def test_a_storm_of_cancellations_leaves_no_place_taken() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
     assert (len(door._lanes), len(door._lent), door._lanes.waiting) == (0, 0, 0)
     assert not door._lanes._held
-    assert (strangers.free, len(strangers), strangers._last_rounds) == (FEWEST, 0, {})
+    assert (strangers.free, len(strangers), strangers._last_rounds) == (USUALLY, 0, {})
 
 
 async def test_a_flood_of_names_and_addresses_stays_bounded(

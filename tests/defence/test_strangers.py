@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from mailkeep.defence.prefixes import Prefixes
-from mailkeep.defence.strangers import FEWEST, Strangers, places_for_strangers
+from mailkeep.defence.strangers import USUALLY, Strangers, places_for_strangers
 
 
 def lane(number: int, wide: int = 0) -> Prefixes:
@@ -33,8 +33,8 @@ def order(strangers: Strangers) -> list[str]:
     return lanes
 
 
-@pytest.mark.parametrize(("threads", "places"), [(1, 4), (2, 4), (3, 6), (15, 30)])
-def test_two_a_thread_and_four_at_least(threads: int, places: int) -> None:
+@pytest.mark.parametrize(("threads", "places"), [(1, 2), (2, 4), (15, 30)])
+def test_two_a_thread(threads: int, places: int) -> None:
     """So that hashes never wait for guesses."""
     assert places_for_strangers(threads) == places
 
@@ -128,12 +128,12 @@ class Waiting(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.strangers = Strangers(FEWEST)
+        self.strangers = Strangers(USUALLY)
         self.taken = 0
         self.lanes: dict[str, tuple[int, Prefixes]] = {}
         """In the order in which they came."""
 
-    @precondition(lambda self: self.taken == FEWEST)
+    @precondition(lambda self: self.taken == USUALLY)
     @rule(number=st.integers(0, 4), wide=st.integers(0, 3), suspicion=st.integers(0, 3))
     def wait(self, number: int, wide: int, suspicion: int) -> None:
         """A lane comes, or has failed."""
@@ -171,7 +171,7 @@ class Waiting(RuleBasedStateMachine):
         del self.lanes[narrow]
         self.take()
 
-    @precondition(lambda self: self.taken < FEWEST)
+    @precondition(lambda self: self.taken < USUALLY)
     @rule()
     def take(self) -> None:
         """Somebody has a place."""
@@ -181,7 +181,7 @@ class Waiting(RuleBasedStateMachine):
     @invariant()
     def nothing_is_lost(self) -> None:
         """Places and lanes are as many as in the model."""
-        assert self.strangers.free == FEWEST - self.taken
+        assert self.strangers.free == USUALLY - self.taken
         assert len(self.strangers) == len(self.lanes)
         crowds = {(prefixes.wide, suspicion) for suspicion, prefixes in self.lanes.values()}
         assert set(self.strangers._last_rounds) == set(self.strangers._waiting_in) == crowds

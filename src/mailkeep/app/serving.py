@@ -58,6 +58,10 @@ CHANGES_EVERY_S = 5.0
 STALE_EVERY_S = 3600.0
 """How often accounts that nobody uses are looked for: days are counted."""
 
+SWITCH_S = 0.000_5
+"""How long a thread may keep Python's lock while others want it; Python's own 5 ms are a tenth of
+what a session may notice, and the loop lets go of the lock at each piece of TLS."""
+
 _M_ARENA_MAX = -8
 """A parameter of mallopt(3), from glibc's malloc.h."""
 
@@ -95,6 +99,7 @@ def serve(site: Site, on_ready: OnReady, inherited: Sequence[Inherited] = ()) ->
             closing.callback(listener.socket.close)
         parts = _open_parts(site, closing)
         tune_malloc()
+        sys.setswitchinterval(SWITCH_S)
         run_loop(_run(parts, listeners, on_ready))
 
 

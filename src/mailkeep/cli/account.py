@@ -12,6 +12,7 @@ import typer
 from mailkeep.accounts import Account, AccountExists, UnknownAccount
 from mailkeep.cli.arguments import AddressArgument, JsonOption
 from mailkeep.cli.changing import tell_of_account, this_user
+from mailkeep.cli.events_times import show_time
 from mailkeep.cli.failure import CommandFailed, ExitCode
 from mailkeep.cli.secret_input import ask_for_new_password
 from mailkeep.cli.site_option import maildrop_of, open_accounts, open_site, read_address
@@ -230,9 +231,10 @@ def _in_words(site: "Site", described: dict[str, object]) -> dict[str, object]:
     """Return what `--json` shows, as people read it."""
     words = described | {
         "main_password_locked": "yes" if described["main_password_locked"] else "no",
-        "expires": described["expires"] or "never",
-        "last_used": described["last_used"] or "never",
     }
+    for moment in ("created", "password_changed", "expires", "last_used"):
+        text = described[moment]
+        words[moment] = show_time(datetime.fromisoformat(str(text))) if text else "never"
     if words["main_password"] is None:
         words["main_password"] = f"{site.settings.login.main_password.value} (as the site)"
     return words

@@ -12,6 +12,7 @@ import typer
 
 from mailkeep.cli.arguments import JsonOption
 from mailkeep.cli.changing import tell_of_bans, this_user
+from mailkeep.cli.events_times import show_time
 from mailkeep.cli.failure import CommandFailed, ExitCode
 from mailkeep.cli.site_option import open_site
 from mailkeep.cli.spans import read_span_s
@@ -38,7 +39,7 @@ def list_bans(context: typer.Context, *, json: JsonOption = False) -> None:
     if json:
         show_json([describe(ban) for ban in bans])
         return
-    rows = [(ban.prefix, _until(ban) or "until lifted", ban.made_by, ban.reason) for ban in bans]
+    rows = [(ban.prefix, _shown(ban), ban.made_by, ban.reason) for ban in bans]
     show_table(("NETWORK", "UNTIL", "BY", "REASON"), rows)
 
 
@@ -57,9 +58,9 @@ def add(
         str, typer.Option("--reason", metavar="TEXT", help="For whoever reads the list.")
     ] = "an operator's decision",
 ) -> None:
-    """Turn strangers from a network away; in force at once.
+    """Let nobody in from a network; in force at once.
 
-    Devices are still let in, and accounts where they have logged in within 30 days.
+    Not even devices and owners, unlike a ban of the door's own. Open sessions go on.
     """
     from mailkeep.app import open_bans
 
@@ -69,9 +70,9 @@ def add(
     with open_bans(site) as directory:
         ban = directory.add(checked, seconds, reason, this_user())
     tell_of_bans(site)
-    say(f"banned {ban.prefix}" + (f" until {_until(ban)}" if seconds else ""))
+    say(f"banned {ban.prefix}" + (f" until {_shown(ban)}" if seconds else ""))
     if ip_network(ban.prefix).network_address in site.settings.door.allow:
-        say("`allow` under [door] names this network: it is let in all the same")
+        say("`allow` under [door] names this network too: the ban goes before it")
 
 
 @commands.command("remove")
@@ -114,6 +115,12 @@ def _until(ban: BanRow) -> str | None:
     if ban.until_s is None:
         return None
     return datetime.fromtimestamp(ban.until_s, UTC).isoformat(timespec="seconds")
+
+
+def _shown(ban: BanRow) -> str:
+    if ban.until_s is None:
+        return "until lifted"
+    return show_time(datetime.fromtimestamp(ban.until_s, UTC))
 
 
 def _checked(text: str) -> str:

@@ -107,7 +107,7 @@ def list_devices(
         show_json([describe(device) for device in devices])
         return
     rows = [_row(device) for device in devices]
-    headings = ("NAME", "HAS", "MAY", "FROM", "UNTIL", "LAST USED", "ADDRESS", "CLIENT")
+    headings = ("NAME", "MAY", "UNTIL", "LAST USED", "ADDRESS", "CLIENT", "FROM")
     show_table(headings, rows)
 
 
@@ -172,15 +172,15 @@ def _told(address: "Address") -> Iterator[None]:
 
 
 def _row(device: Device) -> tuple[str, ...]:
+    """Return what fits into 80 columns for most; where it may log in from can be long, so last."""
     return (
         device.name,
-        "password" if device.certificate is None else "certificate",
         device.may.value,
-        ", ".join(map(str, device.networks)) or "everywhere",
         _day(device.until, otherwise="-"),
         _day(device.last_used, otherwise="never"),
         device.last_address or "-",
-        device.last_client or "-",
+        device.last_client or ("-" if device.certificate is None else "certificate"),
+        ", ".join(map(str, device.networks)) or "everywhere",
     )
 
 

@@ -152,8 +152,8 @@ def verify(
         )
     if not json:
         show(
-            f"{found.events} events are as they were written; {found.checkpoints} checkpoints are"
-            f" signed, {found.unsigned} events are not signed yet"
+            f"as they were written: {found.events} events; checkpoints: {found.checkpoints};"
+            f" not signed yet: {found.unsigned}"
         )
 
 

@@ -59,7 +59,7 @@ def _totals(report: Report) -> Iterator[str]:
     yield f"Messages that left: {len({uidl for there in left.values() for uidl in there})}"
     for address, messages in left.items():
         octets = sum(taken.octets for taken in messages.values())
-        yield f"  to {address}: {len(messages)} messages, {octets} octets"
+        yield f"  to {address}: {_counted(len(messages))}, {octets} octets"
     removed = report.removed()
     yield f"Messages removed: {len(removed)}"
     if removed:
@@ -78,7 +78,7 @@ def _session_lines(session: SessionReport) -> Iterator[str]:
     refused = f"{session.refused_here} from there, {session.refused_elsewhere} from elsewhere"
     yield f"  refused   before it, since the session before: {refused}"
     whole = ", the WHOLE maildrop" if session.whole_maildrop else ""
-    yield f"  was sent  {len(session.messages)} messages{whole}"
+    yield f"  was sent  {_counted(len(session.messages))}{whole}"
     for taken in session.messages.values():
         yield f"    {_message_line(taken)}"
     for deletion in session.deletions.values():
@@ -91,6 +91,10 @@ def _message_line(taken: MessageTaken) -> str:
         times = f"{taken.times} times, {times} to {show_time(taken.last)}"
     digest = taken.sha256 or "sha256 not known"
     return f"{taken.uidl}  {_how_much(taken)}  {taken.octets} octets  {digest}  {times}"
+
+
+def _counted(messages: int) -> str:
+    return "1 message" if messages == 1 else f"{messages} messages"
 
 
 def _how_much(taken: MessageTaken) -> str:

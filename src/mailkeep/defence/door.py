@@ -46,8 +46,16 @@ from mailkeep.defence.seam import (
     Turning,
     Welcome,
 )
-from mailkeep.defence.strangers import FEWEST, Strangers
-from mailkeep.defence.turns import Circumstances, Go, Turn, Waiting, decide_turn
+from mailkeep.defence.strangers import USUALLY, Strangers
+from mailkeep.defence.turns import (
+    PATIENCE_S,
+    PATIENCE_SPREAD,
+    Circumstances,
+    Go,
+    Turn,
+    Waiting,
+    decide_turn,
+)
 from mailkeep.defence.welcomes import GUESSES_LIMIT, RightCredentials, decide_refusal
 from mailkeep.values import AccountId, IpAddress
 
@@ -109,7 +117,7 @@ class Door:
         remembered: Remembered | None = None,
         places: PlaceFinder | None = None,
         policy_server: PolicyServer | None = None,
-        strangers_at_a_time: int = FEWEST,
+        strangers_at_a_time: int = USUALLY,
         wall_s: Callable[[], float] = time.time,
         chance: Callable[[], float] | None = None,
         tell: Callable[[str], None] = lambda _: None,
@@ -181,7 +189,7 @@ class Door:
         if lent is None:
             raise LookupError("an attempt is reported once")
         try:
-            welcome = self._decide(lent, success, let)
+            welcome = self._decide(lent, success)
         finally:
             self._give_back(lent)
         self._policy.report(lent.attempt, is_success=welcome.refused is None)
@@ -250,7 +258,8 @@ class Door:
     def _guess(self, attempt: Attempt, who: Who) -> Guess:
         arrived_s = _now_s()
         delay = jittered_s(self._counters.arrival_delay_s(who, arrived_s), self._chance())
-        return Guess(attempt.source, who, arrived_s, arrived_s + delay)
+        patience_s = PATIENCE_S * (1 - PATIENCE_SPREAD * self._chance())
+        return Guess(attempt.source, who, arrived_s, arrived_s + delay, patience_s)
 
     async def _enter(self, guess: Guess) -> Turned | None:
         """Return when a guess has a place, or the answer that it will have none."""
@@ -326,7 +335,8 @@ class Door:
             has_site_room=has_site_room,
             suspicion=0 if has_site_room else self._counters.suspicion(prefixes, now_s),
         )
-        return decide_turn(Waiting(guess.arrived_s, guess.ready_s, ahead), meets, now_s)
+        waiting = Waiting(guess.arrived_s, guess.ready_s, ahead, guess.patience_s)
+        return decide_turn(waiting, meets, now_s)
 
     def _let(self, attempt: Attempt, who: Who, guess: Guess | None) -> Let:
         ticket = next(self._tickets)
@@ -371,10 +381,12 @@ class Door:
         self.pending.note_guesses(row)
         return row.failures
 
-    def _decide(self, lent: _Lent, success: Success, let: Let) -> Welcome:
+    def _decide(self, lent: _Lent, success: Success) -> Welcome:
         now_s = self._wall_s()
+        who = lent.who
+        is_known = self._familiar.is_familiar(who.name, who.prefixes.narrow, now_s)
         here = self._places.find(unmapped(lent.attempt.source))
-        before = self._familiar.places(lent.who.name, now_s)
+        before = self._familiar.places(who.name, now_s)
         odd = judge_place(before, here, now_s, self.rules)
         refused = self._refusal(lent, success, odd)
         bans: tuple[Ban, ...] = ()
@@ -385,7 +397,7 @@ class Door:
             bans = (*((came_of_it.ban,) if came_of_it.ban else ()), *came_of_it.other_bans)
         return Welcome(
             refused=refused,
-            familiar=let.familiar,
+            familiar=is_known,
             odd=odd.kind if odd else None,
             is_alert=odd is not None and odd.answer in {OddAnswer.ALERT, OddAnswer.REFUSE},
             country=here.country if here else None,

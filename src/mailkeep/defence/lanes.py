@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from mailkeep.defence.counters import Who
 from mailkeep.defence.strangers import Strangers
-from mailkeep.defence.turns import Go, Later, Never, Turn
+from mailkeep.defence.turns import PATIENCE_S, Go, Later, Never, Turn
 from mailkeep.values import IpAddress
 
 
@@ -30,6 +30,7 @@ class Guess:
     who: Who
     arrived_s: float
     ready_s: float
+    patience_s: float = PATIENCE_S
     is_for_a_hash: bool = True
     """It takes one of the few places for strangers; else somebody else is only asked about it."""
     has_place: bool = False

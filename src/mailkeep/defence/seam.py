@@ -91,6 +91,8 @@ class Welcome:
     refused: Turning | None
     """None: let them in."""
     familiar: bool
+    """The account has logged in from this prefix within 30 days: a stolen device's password is
+    unfamiliar where the thief is."""
     odd: Turning | None = None
     """NEW_COUNTRY or FAST_TRAVEL, whether refused or only to be told."""
     is_alert: bool = False

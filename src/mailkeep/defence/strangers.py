@@ -21,12 +21,12 @@ from dataclasses import dataclass
 
 from mailkeep.defence.prefixes import Prefixes
 
-FEWEST = 4
-"""Some wait for the database or a policy's answer while others are hashed. A hash takes 25 to 40 ms
-of a core: whoever is familiar waits a sixth of a second for strangers at most, with one core."""
+USUALLY = 4
+"""Where nobody says how many hashes are computed at a time."""
 
 FOR_EACH_THREAD = 2
-"""One that is hashed, and one that is ready when it is done."""
+"""One that is hashed, and one that is ready when it is done. A hash takes 25 to 40 ms, and several
+times that while the loop wants the same core: so long is whoever is familiar held up by each."""
 
 _LEFT_BEHIND = 100
 """Entries that no longer count may be as many as those that do, and so many more."""
@@ -38,7 +38,7 @@ def places_for_strangers(hashing_threads: int) -> int:
     Args:
         hashing_threads: hashes that are computed at a time.
     """
-    return max(FEWEST, FOR_EACH_THREAD * hashing_threads)
+    return FOR_EACH_THREAD * hashing_threads
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -19,6 +19,9 @@ QUEUE_LIMIT = 20
 PATIENCE_S = 20.0
 """Mail programs give up after 30 to 60 s, and the password hash and the maildrop come after."""
 
+PATIENCE_SPREAD = 0.25
+"""Of it that chance takes off: an attack comes all at once, and must not be answered so."""
+
 LOOK_AGAIN_S = 0.5
 """Guesses that wait for room in a wider prefix look as often."""
 
@@ -32,6 +35,12 @@ class Waiting:
     """When its wait for failures of others is over."""
     ahead: int
     """How many of its prefix and kind came before it."""
+    patience_s: float = PATIENCE_S
+
+    @property
+    def last_s(self) -> float:
+        """When it has waited long enough."""
+        return self.arrived_s + self.patience_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,7 @@ def decide_turn(guess: Waiting, meets: Circumstances, now_s: float) -> Turn:
     if never is not None:
         return never
     has_failures = meets.record.failures > 0
-    last_s, when_s = guess.arrived_s + PATIENCE_S, _earliest_s(guess, meets)
+    last_s, when_s = guess.last_s, _earliest_s(guess, meets)
     if when_s > now_s:
         return Later(when_s, is_for_failures=True)
     if not _has_place(meets):
@@ -114,7 +123,7 @@ def _refusal(guess: Waiting, meets: Circumstances, now_s: float) -> Never | None
     record = meets.record
     if _is_used_up(record) or (record.failures and guess.ahead >= QUEUE_LIMIT):
         return Never(Turning.THROTTLED)
-    last_s, when_s = guess.arrived_s + PATIENCE_S, _earliest_s(guess, meets)
+    last_s, when_s = guess.last_s, _earliest_s(guess, meets)
     if when_s <= last_s and now_s < last_s:
         return None
     is_slowed = record.failures or when_s > guess.arrived_s or meets.wider_failed

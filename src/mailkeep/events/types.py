@@ -151,7 +151,7 @@ class LoginAccepted(Event):
     mechanism: str
     device: str | None = None
     familiar: bool
-    """Whether this source or this device has succeeded before, not long ago."""
+    """Whether the account has logged in from this network before, within 30 days."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +228,7 @@ class MainPasswordGuessedAt(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrefixBanned(Event):
-    """Nobody is let in from there for a while."""
+    """Guesses from there are turned away for a while; after an operator's ban everybody is."""
 
     type = EventType.PREFIX_BANNED
     prefix: str

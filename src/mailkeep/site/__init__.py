@@ -3,6 +3,7 @@
 It stands on `values` alone, so that `deliver`, which runs once a mail, may use it.
 """
 
+from mailkeep.site.door_settings import Answer, DoorSettings, PolicyServerFails
 from mailkeep.site.endpoint import Endpoint, Networks
 from mailkeep.site.errors import NoSite, SettingsError, SiteError, WrongUser
 from mailkeep.site.folder import (
@@ -14,19 +15,14 @@ from mailkeep.site.folder import (
     find_site,
     read_site,
 )
+from mailkeep.site.login_settings import Login, MainPassword, Oauth
 from mailkeep.site.reading import parse_settings
 from mailkeep.site.settings import (
-    Answer,
-    DoorSettings,
     Limits,
     Listen,
     Log,
-    Login,
     LogStyle,
     Maildrops,
-    MainPassword,
-    Oauth,
-    PolicyServerFails,
     Service,
     Settings,
     Tls,

@@ -13,19 +13,11 @@ from typing import Any
 
 import msgspec
 
+from mailkeep.site.door_settings import DoorSettings
 from mailkeep.site.endpoint import Endpoint, Networks
 from mailkeep.site.errors import InvalidSetting, SettingsError
-from mailkeep.site.settings import (
-    DoorSettings,
-    Limits,
-    Listen,
-    Log,
-    Login,
-    Maildrops,
-    Oauth,
-    Settings,
-    Tls,
-)
+from mailkeep.site.login_settings import Login, Oauth
+from mailkeep.site.settings import Limits, Listen, Log, Maildrops, Settings, Tls
 
 Place = tuple[str | int, ...]
 """`("listen", 0, "service")` is the service of the first listener."""
@@ -43,6 +35,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
 }
 
 _WORDS = {
+    " | null`": "`",
     "`array`": "a list",
     "`object`": "a table",
     "`str`": "a text in quotes",
@@ -56,6 +49,8 @@ _EXAMPLES = {
     "hostname": 'add hostname = "mail.example.com"',
     "service": 'add service = "pop3s"',
     "address": 'add address = "0.0.0.0:995"',
+    "issuer": 'add issuer = "https://id.example.com", as the provider names itself',
+    "audience": 'add audience = "...", what the provider writes into tokens for this server',
 }
 """For the keys that have no default."""
 
@@ -118,6 +113,8 @@ def _explain(refusal: msgspec.ValidationError, *, text: str, source: str) -> Set
         place = (*place, missing[1])
     elif choice := re.fullmatch(r"Invalid enum value '(.*)'", what, re.DOTALL):
         what, hint = f'unknown choice "{choice[1]}"', _choices(place)
+    elif len(place) == 1 and place[0] in _TABLES:
+        hint = f"a table begins with a line {_header(str(place[0]))}"
     for jargon, plain in _WORDS.items():
         what = what.replace(jargon, plain)
     line = line_of(text, place)
@@ -149,8 +146,14 @@ def _nearest(key: str, place: Place) -> str:
         return f"did you mean `{near[0]}`?"
     for table, struct in _TABLES.items():
         if key in struct.__struct_fields__:
-            return f"`{key}` belongs " + (f"under [{table}]" if table else "above the first table")
+            return f"`{key}` belongs " + (
+                f"under {_header(table)}" if table else "above the first table"
+            )
     return f"known here: {', '.join(known)}"
+
+
+def _header(table: str) -> str:
+    return f"[[{table}]]" if table == "listen" else f"[{table}]"
 
 
 def _choices(place: Place) -> str | None:
@@ -175,7 +178,7 @@ def line_of(text: str, place: Place) -> int | None:
             name = header[2]
             counts[name] = counts.get(name, -1) + 1
             table = (name, counts[name]) if header[1] else (name,)
-            found: Place = table
+            found: Place = table if len(place) > 1 else (name,)
         elif key := _KEY.match(line):
             found = (*table, key[1])
         else:

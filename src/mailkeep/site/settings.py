@@ -1,5 +1,8 @@
 """What an operator can set, with safe defaults and what makes a value impossible.
 
+Who may log in has a module of its own (`login_settings`), and so has whom to slow down
+(`door_settings`).
+
 It must not know where the settings come from. Whoever reads them from a file (`reading`) adds the
 file, the line and the place to what is refused here.
 """
@@ -12,8 +15,10 @@ from typing import Annotated
 import msgspec
 from msgspec.structs import force_setattr
 
+from mailkeep.site.door_settings import DoorSettings
 from mailkeep.site.endpoint import Endpoint, Networks
 from mailkeep.site.errors import InvalidSetting
+from mailkeep.site.login_settings import Login, Oauth
 from mailkeep.values import Address, InvalidAddress
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -114,123 +119,6 @@ class Maildrops(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 key="path",
                 hint="have / or @ between {domain} and {local}",
             )
-
-
-class MainPassword(enum.Enum):
-    """Where an account's main password is good."""
-
-    ALLOW = "allow"
-    """POP3 too."""
-    DEVICES_ONLY = "devices_only"
-    """Not for POP3: each program has a device's password of its own."""
-
-
-class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which credentials are good: `[login]`."""
-
-    main_password: MainPassword = MainPassword.ALLOW
-    """`allow` or `devices_only`, for accounts that have no policy of their own."""
-    minimum_length: Annotated[int, msgspec.Meta(ge=8, le=64)] = 15
-    """Of a new main password, in characters: NIST SP 800-63B-4 section 3.1.1.2 asks for 15 where
-    the password is used alone, and for 64 to be taken."""
-    breached_passwords: Path | None = None
-    """An offline list: a password a line, or sorted SHA-1 hashes as Have I Been Pwned has them."""
-    scram_main: bool = False
-    """Whether a new main password can be used with SCRAM. What is kept for that is easier to guess
-    from, once stolen, than argon2id."""
-    scram_plus: bool = False
-    """Whether SCRAM-SHA-256-PLUS is offered, with `tls-server-end-point`."""
-    scram_iterations: Annotated[int, msgspec.Meta(ge=4096, le=600_000)] = 4096
-    """RFC 7677 section 4. Device passwords are random and need no more; with `scram_main` set
-    600000."""
-    stale_after_d: Count = 90
-    """Days without a login after which `doctor` names an account or a device; 0 never."""
-    disable_stale_after_d: Count = 0
-    """Days without a login after which the server disables them by itself; 0 never."""
-
-
-class Oauth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which tokens are good for OAUTHBEARER and XOAUTH2: `[oauth]`. Without it there are none."""
-
-    issuer: str
-    """What `iss` must be."""
-    audience: str
-    """What `aud` must be or hold."""
-    keys: str = ""
-    """A JWK set (RFC 7517): a file, or an https URL that is asked again now and then."""
-    algorithms: tuple[str, ...] = ("RS256", "ES256", "EdDSA")
-    """What a token may be signed with (RFC 7518 section 3.1); never `none` or a shared secret."""
-    introspection: str = ""
-    """An https URL that tells whether a token is good (RFC 7662), in the place of `keys`."""
-    client_id: str = ""
-    """Who asks there."""
-    client_secret_file: Path | None = None
-    """Holds the asker's secret."""
-    scope: str = ""
-    """What the token's scope must have; nothing unless set."""
-    name_claim: str = "email"
-    """Which claim holds the account's address."""
-    configuration: str = ""
-    """The URL that a refused client is told (`openid-configuration`, RFC 7628 section 3.2.2)."""
-
-    def __post_init__(self) -> None:
-        if bool(self.keys) == bool(self.introspection):
-            raise InvalidSetting(
-                "a token is checked with `keys` or with `introspection`",
-                key="keys",
-                hint="set one of the two",
-            )
-        if bad := [name for name in self.algorithms if name == "none" or name.startswith("HS")]:
-            raise InvalidSetting(
-                f'"{bad[0]}" does not tell who signed a token',
-                key="algorithms",
-                hint="leave it out",
-            )
-        for key, url in (("keys", self.keys), ("introspection", self.introspection)):
-            if url.startswith("http://"):
-                raise InvalidSetting("only https can be trusted", key=key, hint="write https://")
-        if self.introspection and not self.introspection.startswith("https://"):
-            raise InvalidSetting("expected an https URL", key="introspection")
-
-
-class Answer(enum.Enum):
-    """What to do about a login that is odd."""
-
-    OFF = "off"
-    LOG = "log"
-    ALERT = "alert"
-    """Log it as a warning."""
-    REFUSE = "refuse"
-
-
-class PolicyServerFails(enum.Enum):
-    """What to do when the policy server does not answer."""
-
-    OPEN = "open"
-    """Let the rest decide."""
-    CLOSED = "closed"
-    """Tell clients to try again."""
-
-
-class DoorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whom to slow down or turn away: `[door]`."""
-
-    allow: Networks = Networks(())
-    """Never slowed down or banned; a password that is tried everywhere is refused even so."""
-    bans_file: Path | None = None
-    """Where the bans in force are written, an address or network a line, for nftables or ipset."""
-    places: Path | None = None
-    """A MaxMind database (`.mmdb`) of places, the operator's own."""
-    new_country: Answer = Answer.LOG
-    """About a login from a country where the account has not logged in for 30 days."""
-    fast_travel: Answer = Answer.ALERT
-    """About two logins that are further apart than a plane flies meanwhile (900 km/h)."""
-    policy_server: str = ""
-    """The URL of a server that speaks Dovecot's auth-policy protocol; none unless set."""
-    policy_server_key: Path | None = None
-    """Holds what is sent to it in `X-API-Key`."""
-    policy_server_fails: PolicyServerFails = PolicyServerFails.OPEN
-    """What happens to logins while it does not answer."""
 
 
 class LogStyle(enum.Enum):
