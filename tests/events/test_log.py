@@ -2,12 +2,15 @@
 
 import io
 import json
+import re
 import shlex
 from dataclasses import fields, replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.processors import LogfmtRenderer
 from tests.events.samples import EVERY_EVENT, classes, read
 
 from mailkeep.events import Event, EventType, types
@@ -63,6 +66,32 @@ def test_a_human_line_is_key_value() -> None:
         "reason=wrong",
         "name=alice",
     ]
+
+
+@given(name=st.text(alphabet='ab\\"=é \n', max_size=20), is_familiar=st.booleans())
+def test_a_human_line_is_what_structlog_makes_of_it(name: str, *, is_familiar: bool) -> None:
+    """Most words are written without its help, in the same form."""
+    event = types.LoginAccepted(
+        session="s", account=name, peer="p", mechanism="PLAIN", familiar=is_familiar
+    )
+    [line] = lines_of(event)
+    shown = name.encode("unicode_escape").decode() if _is_escaped(name) else name
+    fields_shown = dict(event.known()) | {"account": shown}
+    rest = line.split(" ", 1)[1]
+    said = {"level": "info", "event": "login accepted", **fields_shown}
+    assert rest == LogfmtRenderer()(None, "", said)
+
+
+def _is_escaped(name: str) -> bool:
+    return "\\" in name or not name.isprintable()
+
+
+def test_a_time_is_utc_with_microseconds() -> None:
+    """Lines then sort as texts."""
+    [line] = lines_of(REFUSED)
+    stamp = re.match(r"timestamp=(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z) ", line)
+    assert stamp
+    assert datetime.fromisoformat(stamp[1]).tzinfo == UTC
 
 
 @given(name=st.text(max_size=2000), style=st.sampled_from(Style))

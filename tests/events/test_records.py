@@ -1,6 +1,7 @@
 """A record has one form, and comes back as it was."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -49,6 +50,17 @@ def test_a_line_is_one_line_of_ascii_in_one_form(
     assert line.isascii()
     assert b"\n" not in line
     assert record_in(parse_line(line)) == Record(seq, at, "message read", fields)
+
+
+@given(name=st.text(), fields=st.dictionaries(st.text(), VALUES))
+def test_a_changed_record_says_what_it_says_now(
+    name: str, fields: dict[str, str | int | float | bool]
+) -> None:
+    """Its fields' text is made once, but never taken over by another record."""
+    record = Record(1, BEGIN, name, {"name": name})
+    event_line(record, NOTHING_BEFORE)
+    changed = replace(record, fields=fields)
+    assert record_in(parse_line(event_line(changed, NOTHING_BEFORE))) == changed
 
 
 def test_a_line_says_what_stands_before_it() -> None:

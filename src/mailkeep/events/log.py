@@ -10,10 +10,14 @@ program; under systemd the journal reads.
 
 import contextlib
 import enum
+import re
 import sys
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TextIO
 
-import structlog
+from structlog.processors import JSONRenderer, LogfmtRenderer
 
 from mailkeep.events.types import Event, EventType, FieldValue, LoginFromNewPlace
 
@@ -70,8 +74,15 @@ TEXT_LIMIT_OCTETS = 4096
 _LONG_TEXTS = frozenset({"reason", "trace", "hint", "path"})
 
 
+_LOGFMT = LogfmtRenderer()
+_JSON = JSONRenderer(sort_keys=False)
+
+_ODD = re.compile(r'[ ="\\\n]')
+"""What a value in logfmt is quoted or escaped for."""
+
+
 class LogSink:
-    """Writes the events that an operator reads to standard error."""
+    """Writes the events that an operator reads to standard error. Any thread may call it."""
 
     def __init__(self, style: Style = Style.HUMAN, stream: TextIO | None = None) -> None:
         """Begin.
@@ -80,35 +91,30 @@ class LogSink:
             style: of the lines.
             stream: where they go instead.
         """
-        self._style = style
-        self._logger = structlog.wrap_logger(
-            structlog.PrintLogger(stream or sys.stderr),
-            processors=[
-                structlog.processors.TimeStamper(fmt="iso", utc=True),
-                _in_order,
-                structlog.processors.JSONRenderer(sort_keys=False)
-                if style is Style.JSON
-                else structlog.processors.LogfmtRenderer(),
-            ],
-        )
+        self._shown = _shown_in_json if style is Style.JSON else _shown_to_humans
+        self._rendered = _json if style is Style.JSON else _logfmt
+        self._stream = stream or sys.stderr
+        self._writing = threading.Lock()
 
     def emit(self, event: Event) -> None:
         """Write one line; see `EventSink`."""
         if event.type in TRAIL_ONLY:
             return
-        known = {name: self._shown(name, value) for name, value in event.known()}
+        line: dict[str, FieldValue] = {
+            "timestamp": _now_text(),
+            "level": level_of(event),
+            "event": event.type.value,
+        }
+        for name, value in event.known():  # last, because a stranger wrote some of it
+            line[name] = self._shown(name, value) if isinstance(value, str) else value
+        text = self._rendered(line) + "\n"
         # OSError, or ValueError for a closed file: whoever read it has gone, nobody to tell
-        with contextlib.suppress(OSError, ValueError):
-            self._logger.msg(event.type.value, level=level_of(event), **known)
+        with contextlib.suppress(OSError, ValueError), self._writing:
+            self._stream.write(text)
+            self._stream.flush()
 
     async def ready(self) -> None:
         """Return at once: a line is written when it is emitted."""
-
-    def _shown(self, name: str, value: FieldValue) -> FieldValue:
-        if not isinstance(value, str):
-            return value
-        text = cut(value, TEXT_LIMIT_OCTETS if name in _LONG_TEXTS else NAME_LIMIT_OCTETS)
-        return text if self._style is Style.JSON else _printable(text)
 
 
 def level_of(event: Event) -> str:
@@ -120,14 +126,38 @@ def level_of(event: Event) -> str:
 
 def cut(text: str, limit_octets: int) -> str:
     """Return the beginning of a text that fits; what UTF-8 has no form for is written `\\udcff`."""
+    if len(text) <= limit_octets and text.isascii():
+        return text
     octets = text[:limit_octets].encode("utf-8", "backslashreplace")
     return octets[:limit_octets].decode("utf-8", "ignore")
 
 
-def _in_order(_logger: object, _method: str, line: structlog.typing.EventDict) -> dict[str, object]:
-    """Put first what every line has; what a stranger wrote stays last."""
-    first = {name: line.pop(name) for name in ("timestamp", "level", "event")}
-    return first | dict(line)
+def _now_text() -> str:
+    """Return the time in RFC 3339's form, always with microseconds: lines then sort as texts."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _json(line: dict[str, FieldValue]) -> str:
+    return str(_JSON(None, "", line))
+
+
+def _logfmt(line: Mapping[str, FieldValue]) -> str:
+    return " ".join([_logfmt_word(name, value) for name, value in line.items()])
+
+
+def _logfmt_word(name: str, value: FieldValue) -> str:
+    """Return a field as structlog writes it, which asks of every letter what one search tells."""
+    if isinstance(value, bool) or (isinstance(value, str) and _ODD.search(value)):
+        return _LOGFMT(None, "", {name: value})
+    return f"{name}={value}"
+
+
+def _shown_in_json(name: str, text: str) -> str:
+    return cut(text, TEXT_LIMIT_OCTETS if name in _LONG_TEXTS else NAME_LIMIT_OCTETS)
+
+
+def _shown_to_humans(name: str, text: str) -> str:
+    return _printable(_shown_in_json(name, text))
 
 
 def _printable(text: str) -> str:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import cast
 
@@ -22,6 +22,8 @@ NOTHING_BEFORE = "0" * 64
 
 FIELD_LIMIT = 8192
 """Characters of a text: a trace is the longest, and its end is not where it is looked at."""
+
+_encoded = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 Line = Mapping[str, object]
 
@@ -45,6 +47,16 @@ class Record:
     at: datetime
     type: str
     fields: Mapping[str, FieldValue]
+    _fields_text: str | None = field(default=None, init=False, compare=False, repr=False)
+
+    @property
+    def fields_text(self) -> str:
+        """The fields as JSON in its one form; made once, because file and table both have it."""
+        text = self._fields_text
+        if text is None:
+            text = _encoded(self.fields)
+            object.__setattr__(self, "_fields_text", text)
+        return text
 
     def text(self, name: str) -> str | None:
         """Return a field as a text, if it is known."""
@@ -70,15 +82,12 @@ def event_line(record: Record, previous: str) -> bytes:
         record: what happened.
         previous: SHA-256 of the line before.
     """
-    return canonical(
-        {
-            "seq": record.seq,
-            "time": time_text(record.at),
-            "event": record.type,
-            "fields": dict(record.fields),
-            "prev": previous,
-        }
+    # What `canonical` makes of such a dictionary; written out because every event pays for it.
+    line = (
+        f'{{"event":{_encoded(record.type)},"fields":{record.fields_text},'
+        f'"prev":{_encoded(previous)},"seq":{record.seq},"time":"{time_text(record.at)}"}}'
     )
+    return line.encode("ascii")
 
 
 def record_in(line: Line) -> Record:
@@ -114,7 +123,7 @@ def parse_line(octets: bytes) -> Line:
 
 def canonical(line: Line) -> bytes:
     """Return the one form of a line."""
-    return json.dumps(line, sort_keys=True, separators=(",", ":")).encode("ascii")
+    return _encoded(line).encode("ascii")
 
 
 def digest(line: bytes) -> str:
@@ -150,7 +159,7 @@ def is_alert(record: Record) -> bool:
 
 def time_text(at: datetime) -> str:
     """Return a time as the trail writes it: UTC, microseconds, RFC 3339."""
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+    return at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def read_time(text: str) -> datetime:

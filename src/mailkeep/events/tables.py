@@ -1,4 +1,4 @@
-"""The table of events, and how a record becomes a row and comes back.
+"""The table of events, and how a row becomes a record again.
 
 The table answers questions; the chain of files (`chain`) is the truth that it is filled from. What
 questions are asked by has a column of its own; everything else is in `fields`.
@@ -11,7 +11,7 @@ from sqlalchemy import Column, Index, Integer, MetaData, RowMapping, Table, Text
 
 from mailkeep.database.schema import Schema
 from mailkeep.database.utc import UtcTime
-from mailkeep.events.records import Record, fold_name, storable
+from mailkeep.events.records import Record
 
 SCHEMA = Schema(versions=Path(__file__).parent / "migrations" / "versions", head="0001")
 
@@ -37,27 +37,7 @@ EVENTS = Table(
 )
 """`claimed` is what somebody who was not let in called himself, as `fold_name` makes it."""
 
-_ASKED_BY = ("session", "account", "peer", "device", "uidl")
-
-
-def row_of(record: Record) -> dict[str, object]:
-    """Return the row that a record is kept as."""
-    row: dict[str, object] = {name: _text(record, name) for name in _ASKED_BY}
-    name_untrusted = record.fields.get("name")
-    return row | {
-        "seq": record.seq,
-        "at": record.at,
-        "type": record.type,
-        "claimed": fold_name(str(name_untrusted)) if name_untrusted is not None else None,
-        "fields": json.dumps(dict(record.fields), separators=(",", ":")),
-    }
-
 
 def record_of(row: RowMapping) -> Record:
     """Return the record that a row was made from."""
     return Record(row["seq"], row["at"], row["type"], json.loads(row["fields"]))
-
-
-def _text(record: Record, name: str) -> str | None:
-    value = record.fields.get(name)
-    return None if value is None else storable(str(value))

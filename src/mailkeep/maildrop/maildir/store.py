@@ -17,8 +17,9 @@ from threading import Event
 
 from mailkeep.maildrop.lease import Lease, Leases
 from mailkeep.maildrop.listing import Listing
+from mailkeep.maildrop.maildir.ahead import AHEAD_OCTETS, Ahead
 from mailkeep.maildrop.maildir.digests import DigestIndex, SessionDigests, digests_path
-from mailkeep.maildrop.maildir.folder import Maildir
+from mailkeep.maildrop.maildir.folder import Folders, Maildir
 from mailkeep.maildrop.maildir.names import UidlsOfNames, is_internationalised
 from mailkeep.maildrop.maildir.paths import MaildirPaths
 from mailkeep.maildrop.maildir.reading import FileBody, Known, MessageFile
@@ -28,6 +29,9 @@ from mailkeep.maildrop.maildir.snapshot import NotInTime, Snapshot, count_messag
 from mailkeep.maildrop.maildir.stamps import stamp_of
 from mailkeep.maildrop.seam import MaildropUnavailable, MessageGone, MessageUnreadable, Removal
 from mailkeep.values import AccountId, Address, Index, InvalidAddress, Uidl
+
+_Opened = tuple[MessageFile, bytes]
+"""A message's file, and the first piece of it."""
 
 
 class MaildirStore:
@@ -138,19 +142,31 @@ class OpenMaildir:
         self._sizes = indexes.sizes
         self._digests = SessionDigests(indexes.digests, snapshot.bases)
         self._files = files
+        self._ahead: Ahead[_Opened] = Ahead()
         self._commit: Future[Removal] | None = None
         self._closed = False
         self.listing = snapshot.listing
 
     async def read(self, index: Index, *, body_lines: int | None = None) -> FileBody:
-        """Open a message and read its first piece, in one hop (see `Maildrop.read`)."""
-        work = self._files.submit(self._start_reading, index, body_lines)
+        """Open a message and read its first piece, in one hop at most (see `Maildrop.read`)."""
+        opened = None if body_lines is not None else self._ahead.asked(index)
+        if opened is None:
+            is_row = body_lines is None and self._ahead.is_row
+            opened = await self._read_in_a_thread(index, body_lines, is_row=is_row)
+        return FileBody(*opened, self._files)
+
+    async def _read_in_a_thread(
+        self, index: Index, body_lines: int | None, *, is_row: bool
+    ) -> _Opened:
+        work = self._files.submit(self._start_reading, index, body_lines, is_row=is_row)
         try:
-            file, first = await asyncio.wrap_future(work)
+            opened, ahead = await asyncio.wrap_future(work)
         except asyncio.CancelledError:
             work.add_done_callback(_close_unused)
             raise
-        return FileBody(file, first, self._files)
+        if is_row and not self._closed:
+            self._ahead.keep(ahead)
+        return opened
 
     def is_internationalised(self, index: Index) -> bool:
         """Tell whether the message's name says so (see `Maildrop.is_internationalised`)."""
@@ -174,6 +190,7 @@ class OpenMaildir:
         Digests that were worked out are written afterwards; nobody waits for that.
         """
         self._closed = True
+        self._ahead.drop()
         if self._commit is not None:
             self._commit.add_done_callback(lambda _: self._lease.release())
             return
@@ -182,17 +199,45 @@ class OpenMaildir:
             with contextlib.suppress(RuntimeError):  # no thread to spare: they are only a memory
                 self._files.submit(self._digests.write)
 
-    def _start_reading(self, index: Index, body_lines: int | None) -> tuple[MessageFile, bytes]:
-        base = self._bases[index]
+    def _start_reading(
+        self, index: Index, body_lines: int | None, *, is_row: bool
+    ) -> tuple[_Opened, dict[Index, _Opened]]:
+        """Begin to read a message, and read small ones behind it in a row."""
         try:
             with self._maildir.entered() as folders:
-                descriptor = folders.open_message(base)
+                opened = self._start_reading_one(folders, index, body_lines)
+                return opened, self._read_ahead(folders, index) if is_row else {}
+        except OSError as cause:
+            raise MessageUnreadable(f"the folder cannot be opened: {cause}") from cause
+
+    def _start_reading_one(self, folders: Folders, index: Index, body_lines: int | None) -> _Opened:
+        base = self._bases[index]
+        try:
+            descriptor = folders.open_message(base)
         except FileNotFoundError as cause:
             raise MessageGone(f"{base!r} vanished") from cause
         except OSError as cause:
             raise MessageUnreadable(f"{base!r} cannot be opened: {cause}") from cause
         file = MessageFile(descriptor, self._known(descriptor, index), body_lines=body_lines)
         return file, file.read_piece()
+
+    def _read_ahead(self, folders: Folders, index: Index) -> dict[Index, _Opened]:
+        """Read small messages behind this one; what is wrong is told when it is asked for."""
+        read: dict[Index, _Opened] = {}
+        room = AHEAD_OCTETS
+        for place in map(Index, range(index + 1, len(self.listing))):
+            room -= self.listing.octets(place)
+            if room < 0:
+                break
+            try:
+                file, piece = self._start_reading_one(folders, place, None)
+            except (MessageGone, MessageUnreadable):
+                break
+            if not file.ended:
+                file.close()
+                break
+            read[place] = file, piece
+        return read
 
     def _known(self, descriptor: int, index: Index) -> Known:
         stamp = stamp_of(os.fstat(descriptor))
@@ -232,7 +277,8 @@ class OpenMaildir:
         )
 
 
-def _close_unused(work: Future[tuple[MessageFile, bytes]]) -> None:
-    """Close what was opened for a caller who had gone."""
+def _close_unused(work: Future[tuple[_Opened, dict[Index, _Opened]]]) -> None:
+    """Close what was opened for a caller who had gone; what was read ahead is closed already."""
     if not work.cancelled() and work.exception() is None:
-        work.result()[0].close()
+        (file, _), _ = work.result()
+        file.close()
