@@ -31,7 +31,10 @@ from tests.adversity.attack.running import Attacked, make_accounts, make_familia
 from tests.harness.programs import run
 from tests.harness.site import MAILKEEP, PASSWORD, RunningSite, python_path
 
-pytestmark = pytest.mark.timeout(400)  # the attack alone takes a minute and a half
+ATTACKS = 3
+"""At most; each takes a minute and a half."""
+
+pytestmark = pytest.mark.timeout(600)
 
 SECONDS = 60
 REGULARS = ACCOUNTS[:5]
@@ -66,7 +69,20 @@ proxy_from = ["{LISTENED_ON}"]
 
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Attacked:
-    """Attack a site once, for all tests."""
+    """Attack a site for all tests; again, a fresh one, if somebody waited too long.
+
+    Other programs on the machine make everybody wait. What is counted and not timed must hold in
+    each attack.
+    """
+    for _ in range(ATTACKS - 1):
+        result = _attack(tmp_path_factory)
+        assert _most_looks(result) <= LOOKS_A_MINUTE
+        if not _too_slow(result):
+            return result
+    return _attack(tmp_path_factory)
+
+
+def _attack(tmp_path_factory: pytest.TempPathFactory) -> Attacked:
     folder = tmp_path_factory.mktemp("attacked") / "site"
     site = RunningSite(folder, limits={}, settings_more=PROXIED)
     try:
@@ -78,6 +94,16 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Attacked:
         site.stop()
     _show(result)
     return result
+
+
+def _most_looks(result: Attacked) -> int:
+    times = by_prefix(looked_at(result.refusals), four=32, six=64)
+    return max((most_in_a_minute(at) for at in times.values()), default=0)
+
+
+def _too_slow(result: Attacked) -> bool:
+    owners = [visited.took_s for visited in result.of("owner")]
+    return percentile(result.pulse_s, 0.99) > NOOP_S or max(owners) > WAIT_S
 
 
 def _visits(site: RunningSite, secret: str) -> list[Visit]:

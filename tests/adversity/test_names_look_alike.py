@@ -72,6 +72,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Seen]:
     """Try all logins once, for all tests."""
     with running_site(Path(tmp_path_factory.mktemp("alike")) / "site", limits={}) as site:
         tries = _make_tries(site)
+        site.tell_changed()
         results: list[Seen] = []
         for start in (0, LOGINS // 2):
             results += asyncio.run(_try_all(site.pop3s.number, tries[start : start + LOGINS // 2]))
@@ -227,6 +228,7 @@ def test_a_name_keeps_its_salt(tmp_path: Path) -> None:
             directory.add(site.site.address("keyless"), Secret(PASSWORD.encode()))
             directory.add(site.site.address("known"), Secret(PASSWORD.encode()))
             directory.devices.add(site.site.address("known"), "telephone")
+        site.tell_changed()
         names = ("known", "keyless", "nobody")
         before = [asyncio.run(_first_of(site.pop3s.number, name, 1)) for name in names]
         again = [asyncio.run(_first_of(site.pop3s.number, name, 2)) for name in names]
