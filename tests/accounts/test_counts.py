@@ -45,3 +45,22 @@ async def test_counts_are_read_now_and_then(database: Database) -> None:
     now_s[0] = REFRESH_S
     await counts.refresh()
     assert counts.choose(0.5) == 5000
+
+
+async def test_scram_is_offered_once_somebody_has_keys(database: Database) -> None:
+    """Programs that prefer it fail with passwords that it has no keys of; a notice is enough."""
+    counts = CountsInUse(
+        Credentials(database, nobodys_hash=""), default=7000, monotonic_s=lambda: 0.0
+    )
+    await counts.refresh()
+    assert not counts.has_any
+    directory = AccountDirectory(database, CountingPasswords(), cheap_keying(), by="root")
+    alice = Address("alice", "example.com")
+    directory.add(alice, Secret(b"x"))
+    await counts.refresh(now=True)
+    assert not counts.has_any
+    directory.devices.add(alice, "printer")
+    await counts.refresh()
+    assert not counts.has_any
+    await counts.refresh(now=True)
+    assert counts.has_any

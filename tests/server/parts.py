@@ -86,9 +86,10 @@ class OnePassword:
         """What everybody logs in with; None for the main password."""
         self.used: list[str] = []
         self.revoked: set[AccountId] = set()
+        self.has_scram = True
 
     def offers_scram(self) -> bool:
-        return True
+        return self.has_scram
 
     async def look_again(self) -> None:
         return

@@ -125,6 +125,15 @@ async def test_tokens_are_not_offered_where_none_is_good() -> None:
     assert (await talk.say(line)).startswith(b"-ERR unknown mechanism")
 
 
+async def test_scram_is_not_offered_where_nobody_could_use_it() -> None:
+    """What is advertised works: without any account's keys every exchange would fail."""
+    check = OnePassword()
+    check.has_scram = False
+    talk = await begun(check=check)
+    assert b"\r\nSASL PLAIN\r\n" in await talk.say(b"CAPA\r\n")
+    assert (await talk.say(b"AUTH SCRAM-SHA-256\r\n")).startswith(b"-ERR unknown mechanism")
+
+
 async def test_external_needs_a_certificate() -> None:
     """RFC 4422 appendix A: without one it is not offered."""
     talk = await begun()
