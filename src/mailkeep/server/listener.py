@@ -30,8 +30,9 @@ from mailkeep.server.turnstile import Turnstile
 from mailkeep.site import Endpoint, Limits, Listen, Service
 from mailkeep.values import IpAddress
 
-ACCEPTS_A_TURN = 4
-"""Connections that one listener takes before the sessions get their turn: a millisecond or two."""
+ACCEPTS_A_TURN = 8
+"""Connections that one listener takes before the sessions get their turn: a millisecond or two.
+Somebody known stands in the kernel's queue behind strangers, so it must be got through."""
 
 RETRY_S = 1.0
 """How long accepting pauses when it fails: out of descriptors or of memory, the network is down."""
@@ -235,6 +236,7 @@ class Entrance:
         if not self._door.admits(source):
             self._turn_away(listener, peer, BANNED)
             return None
+        has_good_past = self._door.has_good_past(source)
         connection = Connection(
             self._loop,
             peer,
@@ -242,9 +244,9 @@ class Entrance:
             lambda connection: self._on_start(connection, security),
             self._ended,
             on_login=self._places.settle,
-            turnstile=self._turnstile,
+            turnstile=None if has_good_past else self._turnstile,
         )
-        origin = Origin(_narrow_prefix(source), self._door.has_good_past(source))
+        origin = Origin(_narrow_prefix(source), has_good_past)
         room = self._places.take(connection, origin)
         if isinstance(room, NoPlace):
             self._turn_away(listener, peer, room.value)

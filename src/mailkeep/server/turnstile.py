@@ -3,7 +3,8 @@
 A handshake takes the loop a millisecond. When hundreds of connections arrive at once, everything
 that came from all of them would be done in one turn, and who has logged in would wait for it. So
 what arrives on connections without a login passes here: some of it in each turn of the loop, the
-rest in the order in which it came, and between two turns everybody else has his own.
+rest in the order in which it came, and between two turns everybody else has his own. Who comes from
+where somebody has logged in before does not stand in this queue.
 
 It must not know what the work is.
 """
