@@ -250,6 +250,10 @@ def test_a_ban_is_in_force_at_once_and_so_is_its_end(
     assert mailkeep(*ban, "remove", f"{source}.0/24").code == 0
     assert may_log_in(server, f"{source}.1", name, main_password(name))
     assert may_log_in(server, f"{source}.2", name, device)
+    kinds = ("--type", "prefix-banned", "--type", "prefix-unbanned")
+    made, lifted = told(mailkeep, server, *kinds, count=2)
+    assert (made["event"], made["reason"], made["by"]) == ("prefix banned", "a test", this_user())
+    assert (lifted["event"], lifted["by"]) == ("prefix unbanned", this_user())
 
 
 def test_the_trail_has_every_change_and_who_made_it(
@@ -314,6 +318,8 @@ def test_without_a_server_everything_works_and_is_told_at_its_next_start(
             ("added", this_user()),
             ("revoked", this_user()),
         ]
+        banned = told(mailkeep, site, "--type", "prefix-banned")
+        assert [(it["prefix"], it["by"]) for it in banned] == [(f"{source}.2/32", this_user())]
         changed = told(mailkeep, site, "--account", "alice", "--type", "account-changed", count=3)
         assert [it["what"] for it in changed] == ["added", "disabled", "enabled"]
 

@@ -19,7 +19,9 @@ def write(site: Path, *sizes: int, sign_last: bool = True) -> None:
     """Write a trail of groups of events with a signature behind each, but perhaps the last."""
     chain, _ = open_chain(site / "trail")
     for number, size in enumerate(sizes, 1):
-        happened = [(NOW, types.PrefixUnbanned(prefix=f"{number}.{n}")) for n in range(size)]
+        happened = [
+            (NOW, types.PrefixUnbanned(prefix=f"{number}.{n}", by="root")) for n in range(size)
+        ]
         chain.append(happened)
         if sign_last or number < len(sizes):
             chain.sign(NOW)

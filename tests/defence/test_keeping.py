@@ -101,8 +101,8 @@ async def test_an_operators_ban_reaches_a_running_door(database: Database, tmp_p
     assert isinstance(turned, Turned)
     assert turned.reason is Turning.BANNED
     assert (tmp_path / "bans").read_text() == "198.51.100.9/32\n203.0.113.0/24\n"
-    operator.remove("203.0.113.0/24")
-    operator.remove("198.51.100.9")
+    operator.remove("203.0.113.0/24", "root")
+    operator.remove("198.51.100.9", "root")
     await keeper.reload_bans()
     assert isinstance(await door.ask(attempt(STRANGE)), Let)
     assert (tmp_path / "bans").read_text() == ""

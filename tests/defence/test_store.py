@@ -12,6 +12,7 @@ from mailkeep.database.engine import Database
 from mailkeep.database.opening import open_database
 from mailkeep.defence import Place, store
 from mailkeep.defence.ban_directory import BanDirectory
+from mailkeep.defence.ban_notes import BanNotes, Deed
 from mailkeep.defence.prefixes import InvalidPrefix
 from mailkeep.defence.remembered import BanRow, Changes, FamiliarRow, GuessesRow, Remembered
 from mailkeep.defence.store import DoorStore
@@ -117,16 +118,43 @@ def test_an_operator_bans_lists_and_lifts(database: Database) -> None:
         ("192.0.2.7/32", NOW_S + 60, "root"),
         ("2001:db8::/64", None, "root"),
     ]
-    assert directory.remove("192.0.2.7")
-    assert not directory.remove("192.0.2.7")
-    assert directory.remove("2001:db8::/64")
+    assert directory.remove("192.0.2.7", "alice")
+    assert not directory.remove("192.0.2.7", "alice")
+    assert directory.remove("2001:db8::/64", "alice")
     assert directory.list() == []
+
+
+def test_what_an_operator_does_is_noted_with_it(database: Database) -> None:
+    """Until it was told; what did not happen is not noted."""
+    directory, notes = BanDirectory(database, wall_s=lambda: NOW_S), BanNotes(database)
+    DoorStore(database).save(
+        Changes(bans=(BanRow("192.0.2.9/32", NOW_S - 1, "over", 1, "door"),)), NOW_S
+    )
+    directory.add("192.0.2.7", 60, "spam", "root")
+    directory.remove("192.0.2.7", "alice")
+    directory.remove("192.0.2.7", "alice")
+    directory.remove("192.0.2.9", "alice")  # it was over: only its memory goes
+    made, lifted = notes.take(10)
+    assert made.deed == Deed(
+        prefix="192.0.2.7/32", is_lifted=False, seconds=60, reason="spam", by="root"
+    )
+    assert (lifted.deed.prefix, lifted.deed.is_lifted, lifted.deed.by) == (
+        "192.0.2.7/32",
+        True,
+        "alice",
+    )
+    assert notes.take(1) == [made]
+    notes.done([made.id])
+    assert notes.take(10) == [lifted]
+    notes.done([lifted.id])
+    directory.add("192.0.2.8", None, "spam", "root")
+    assert notes.take(10)[0].id > lifted.id  # or it would be taken for one that was told
 
 
 def test_a_ban_of_no_network_is_refused(database: Database) -> None:
     """And nothing is written."""
     directory = BanDirectory(database)
-    for call in (lambda: directory.add("x", 1, "", ""), lambda: directory.remove("x")):
+    for call in (lambda: directory.add("x", 1, "", ""), lambda: directory.remove("x", "")):
         with pytest.raises(InvalidPrefix):
             call()
     assert directory.list() == []

@@ -1,44 +1,75 @@
 """What a running server does when it is told that something was changed beside it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, Protocol, TypeVar
 
 from mailkeep.accounts import LoginCheck
-from mailkeep.accounts.changes import Change, Changes
+from mailkeep.accounts.changes import Change
 from mailkeep.database import DatabaseUnavailable
 from mailkeep.database.engine import Database
+from mailkeep.defence.ban_notes import BanNote
 from mailkeep.defence.keeping import DoorKeeper
-from mailkeep.events import EventSink
+from mailkeep.events import Event, EventSink
 from mailkeep.events import types as events
 from mailkeep.server import Sessions, UnknownNotice
 from mailkeep.server.control import Notice
 from mailkeep.values import AccountId
 
 TAKEN_AT_ONCE = 500
-"""Changes of accounts that are told at a time: a script that adds a thousand accounts makes two."""
+"""Changes that are told at a time: a script that adds a thousand accounts makes two."""
 
 SETTLED_WITHIN_S = 2.0
 """The audit trail writes several times a second. A disk that takes longer leaves the notes where
 they are: they are removed at a later look, or told again after a restart."""
 
 
-class ToldChanges:
-    """Moves notes of changes from the accounts' database to whoever is told of events.
+class _Numbered(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+T = TypeVar("T", bound=_Numbered)
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Outbox(Protocol[T_co]):
+    """Notes of what commands changed, kept until they were told. Every method blocks."""
+
+    def take(self, limit: int) -> Sequence[T_co]:
+        """Return the oldest."""
+
+    def done(self, ids: Sequence[int]) -> None:
+        """Forget those that were told."""
+
+
+class ToldNotes(Generic[T]):
+    """Moves notes of changes from a database to whoever is told of events.
 
     Args:
-        database: the accounts'.
+        database: with the notes.
+        notes: in it.
+        event_of: what a note is told as.
         sink: who is told.
         settled: returns when what was told is durable.
     """
 
     def __init__(
-        self, database: Database, sink: EventSink, settled: Callable[[], Awaitable[None]]
+        self,
+        database: Database,
+        notes: Outbox[T],
+        event_of: Callable[[T], Event],
+        sink: EventSink,
+        settled: Callable[[], Awaitable[None]],
     ) -> None:
         self._database = database
-        self._changes = Changes(database)
+        self._notes = notes
+        self._event_of = event_of
         self._sink = sink
         self._settled = settled
         self._told: set[int] = set()
+        self._one_at_a_time = asyncio.Lock()
 
     async def tell(self) -> bool:
         """Tell what is new, and remove it when that is durable.
@@ -47,16 +78,14 @@ class ToldChanges:
             Whether there was anything new.
         """
         new = False
-        try:
-            changes = await self._database.run(self._changes.take, TAKEN_AT_ONCE)
-            for change in changes:
-                if change.id not in self._told:
-                    new = True
-                    self._sink.emit(_event_of(change))
-                    self._told.add(change.id)
-            await self._forget()
-        except DatabaseUnavailable:
-            return new  # logins say so already; the notes stay
+        with contextlib.suppress(DatabaseUnavailable):  # others say so already; the notes stay
+            async with self._one_at_a_time:  # what another look has just removed was told
+                for note in await self._database.run(self._notes.take, TAKEN_AT_ONCE):
+                    if note.id not in self._told:
+                        new = True
+                        self._sink.emit(self._event_of(note))
+                        self._told.add(note.id)
+                await self._forget()
         return new
 
     async def _forget(self) -> None:
@@ -67,7 +96,7 @@ class ToldChanges:
             await asyncio.wait_for(self._settled(), SETTLED_WITHIN_S)
         except TimeoutError:
             return
-        await self._database.run(self._changes.done, told)
+        await self._database.run(self._notes.done, told)
         self._told.difference_update(told)
 
 
@@ -78,7 +107,8 @@ class Notices:
         check: asked whether sessions may go on.
         sessions: those that are open.
         keeper: of the door.
-        changes: to be told.
+        told_accounts: of what commands changed in accounts and devices.
+        told_bans: of what they did to bans.
         sink: told of sessions that end.
     """
 
@@ -87,13 +117,16 @@ class Notices:
         check: LoginCheck,
         sessions: Sessions,
         keeper: DoorKeeper,
-        changes: ToldChanges,
+        *,
+        told_accounts: ToldNotes[Change],
+        told_bans: ToldNotes[BanNote],
         sink: EventSink,
     ) -> None:
         self._check = check
         self._sessions = sessions
         self._keeper = keeper
-        self._changes = changes
+        self._told_accounts = told_accounts
+        self._told_bans = told_bans
         self._sink = sink
 
     async def take(self, notice: Notice) -> None:
@@ -109,12 +142,14 @@ class Notices:
                 await self.look_at_account(None)
             case {"notice": "bans"}:
                 await self._keeper.reload_bans()
+                await self._told_bans.tell()
             case _:
                 raise UnknownNotice("this server does not know that notice")
 
     async def look_for_changes(self) -> None:
         """Take up what somebody changed without a notice."""
-        if await self._changes.tell():
+        await self._told_bans.tell()
+        if await self._told_accounts.tell():
             await self._check.look_again()
 
     async def look_at_account(self, account: AccountId | None) -> None:
@@ -123,16 +158,27 @@ class Notices:
         Args:
             account: whose; None for everybody's.
         """
-        await self._changes.tell()
+        await self._told_accounts.tell()
         await self._check.look_again()
         if account is not None:
             await self._keeper.account_changed(account)
         await self._sessions.end_revoked(account, self._check.is_still_good, self._sink)
 
 
-def _event_of(change: Change) -> events.AccountChanged | events.DeviceChanged:
+def event_of_change(change: Change) -> events.AccountChanged | events.DeviceChanged:
+    """Return what a change of an account or a device is told as."""
     if change.device is None:
         return events.AccountChanged(account=change.account, what=change.what, by=change.by)
     return events.DeviceChanged(
         account=change.account, device=change.device, what=change.what, by=change.by
+    )
+
+
+def event_of_ban(note: BanNote) -> events.PrefixBanned | events.PrefixUnbanned:
+    """Return what an operator's ban, or its end, is told as."""
+    deed = note.deed
+    if deed.is_lifted:
+        return events.PrefixUnbanned(prefix=deed.prefix, by=deed.by)
+    return events.PrefixBanned(
+        prefix=deed.prefix, seconds=deed.seconds, by=deed.by, reason=deed.reason
     )

@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 
 from mailkeep.accounts import MainPasswordPolicy
-from mailkeep.accounts.changes import POLICY
+from mailkeep.accounts.changes import POLICY, Changes
 from mailkeep.accounts.check import CheckSettings, PasswordChecker
 from mailkeep.accounts.credentials import Credentials
 from mailkeep.accounts.hashing import HashingPool, hashing_threads
@@ -19,11 +19,12 @@ from mailkeep.accounts.site_key import SiteKey, open_site_key
 from mailkeep.accounts.tables import SCHEMA
 from mailkeep.accounts.uses import LastUses
 from mailkeep.app.door import KeptDoor, make_door
-from mailkeep.app.notices import Notices, ToldChanges
+from mailkeep.app.notices import Notices, ToldNotes, event_of_ban, event_of_change
 from mailkeep.app.opening import account_directory, open_keying, open_store
 from mailkeep.app.tokens import make_token_check
 from mailkeep.database.engine import Database
 from mailkeep.database.opening import open_database
+from mailkeep.defence.ban_notes import BanNotes
 from mailkeep.defence.keeping import EVERY_S as KEPT_EVERY_S
 from mailkeep.defence.seals import Seals
 from mailkeep.defence.tables import SCHEMA as DOOR_SCHEMA
@@ -140,8 +141,7 @@ async def _run(parts: _Parts, listeners: Sequence[Listener], on_ready: OnReady) 
     check = _password_check(parts)
     await check.look_again()
     meeting = _meeting(parts, check, kept)
-    changes = ToldChanges(parts.database, parts.sink, parts.trail.settled)
-    notices = Notices(check, meeting.sessions, kept.keeper, changes, parts.sink)
+    notices = _notices(parts, check, meeting.sessions, kept)
     exposition = Exposition(parts.metrics.exposition, CONTENT_TYPE)
     for_mail = [one for one in listeners if one.settings.service is not Service.METRICS]
     for_metrics = [one for one in listeners if one.settings.service is Service.METRICS]
@@ -205,6 +205,19 @@ def _meeting(parts: _Parts, check: PasswordChecker, kept: KeptDoor) -> Meeting:
         certificate=parts.certificate.current,
         offers=Offers(scram_plus=settings.login.scram_plus, tokens=oauth is not None),
         on_command=parts.metrics.command,
+    )
+
+
+def _notices(parts: _Parts, check: PasswordChecker, sessions: Sessions, kept: KeptDoor) -> Notices:
+    settled = parts.trail.settled
+    changes, deeds = Changes(parts.database), BanNotes(parts.door_database)
+    return Notices(
+        check,
+        sessions,
+        kept.keeper,
+        told_accounts=ToldNotes(parts.database, changes, event_of_change, parts.sink, settled),
+        told_bans=ToldNotes(parts.door_database, deeds, event_of_ban, parts.sink, settled),
+        sink=parts.sink,
     )
 
 

@@ -83,8 +83,7 @@ def remove(context: typer.Context, prefix: PrefixArgument) -> None:
     site = open_site(context)
     checked = _checked(prefix)
     with open_bans(site) as directory:
-        is_lifted = any(ban.prefix == checked for ban in directory.list())
-        directory.remove(checked)  # of one that is over the memory goes: the next starts short
+        is_lifted = directory.remove(checked, this_user())
     tell_of_bans(site)
     if not is_lifted:
         raise CommandFailed(f"{checked} is not banned", hint="mailkeep ban list shows what is")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from mailkeep.database.engine import Database
+from mailkeep.defence.ban_notes import Deed
 from mailkeep.defence.prefixes import parse_prefix
 from mailkeep.defence.remembered import BanRow, GuessesRow
 from mailkeep.defence.store import DoorStore
@@ -36,7 +37,8 @@ class BanDirectory:
         now_s = self._wall_s()
         until_s = None if seconds is None else now_s + seconds
         row = BanRow(parse_prefix(prefix), until_s, reason, times=0, made_by=by)
-        self._store.put_ban(row, now_s)
+        deed = Deed(prefix=row.prefix, is_lifted=False, seconds=seconds, reason=reason, by=by)
+        self._store.put_ban(row, deed)
         return row
 
     def list(self) -> Sequence[BanRow]:
@@ -45,13 +47,18 @@ class BanDirectory:
         rows = [row for row in self._store.bans() if row.is_in_force(now_s)]
         return sorted(rows, key=lambda it: (it.until_s is None, it.until_s or 0.0, it.prefix))
 
-    def remove(self, prefix: str) -> bool:
-        """Lift a ban; tell whether there was one. The next one starts at the shortest again.
+    def remove(self, prefix: str, by: str) -> bool:
+        """Lift a ban; tell whether it was in force. The next one starts at the shortest again.
+
+        Args:
+            prefix: whose.
+            by: who lifts it.
 
         Raises:
             InvalidPrefix: it is no address or network.
         """
-        return self._store.remove_ban(parse_prefix(prefix))
+        deed = Deed(prefix=parse_prefix(prefix), is_lifted=True, seconds=None, reason="", by=by)
+        return self._store.remove_ban(deed, self._wall_s())
 
     def guesses_of(self, account: AccountId) -> GuessesRow | None:
         """Return the failures of strangers on an account, if there were any."""

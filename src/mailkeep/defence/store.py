@@ -11,6 +11,7 @@ from sqlalchemy import Column, Connection, RowMapping, Table, delete, desc, sele
 from sqlalchemy.dialects.sqlite import insert
 
 from mailkeep.database.engine import Database
+from mailkeep.defence.ban_notes import Deed, note_deed
 from mailkeep.defence.familiar import FAMILIAR_LIMIT
 from mailkeep.defence.remembered import (
     BAN_REMEMBERED_S,
@@ -75,15 +76,22 @@ class DoorStore:
             _put(connection, GUESSES, guesses, newer=GUESSES.c.since)
             _prune(connection, now_s)
 
-    def put_ban(self, row: BanRow, now_s: float) -> None:
-        """Write one ban."""
-        self.save(Changes(bans=(row,)), now_s)
-
-    def remove_ban(self, prefix: str) -> bool:
-        """Remove a ban with all memory of it; tell whether there was one."""
+    def put_ban(self, row: BanRow, deed: Deed) -> None:
+        """Write one ban, and that an operator made it."""
         with self._database.writing() as connection:
-            removed = connection.execute(delete(BANS).where(BANS.c.prefix == prefix))
-        return removed.rowcount > 0
+            _put(connection, BANS, [_ban_values(row)])
+            note_deed(connection, deed)
+
+    def remove_ban(self, deed: Deed, now_s: float) -> bool:
+        """Remove a ban with all memory of it; tell whether it was in force."""
+        meant = BANS.c.prefix == deed.prefix
+        with self._database.writing() as connection:
+            row = connection.execute(select(BANS).where(meant)).mappings().one_or_none()
+            is_lifted = row is not None and _ban_of(row).is_in_force(now_s)
+            connection.execute(delete(BANS).where(meant))
+            if is_lifted:
+                note_deed(connection, deed)
+        return is_lifted
 
 
 def _put(

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from sqlalchemy import Column, Float, Index, Integer, MetaData, Table, Text
+from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, Table, Text
 
 from mailkeep.database.schema import Schema
 from mailkeep.database.utc import UtcTime
 
-SCHEMA = Schema(versions=Path(__file__).parent / "migrations" / "versions", head="0001")
+SCHEMA = Schema(versions=Path(__file__).parent / "migrations" / "versions", head="0002")
 
 METADATA = MetaData()
 
@@ -43,3 +43,17 @@ GUESSES = Table(
     Column("since", UtcTime, nullable=False),
 )
 """Failures from unfamiliar sources since the main password was last changed or confirmed."""
+
+BAN_NOTES = Table(
+    "ban_notes",
+    METADATA,
+    Column("id", Integer, primary_key=True, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("is_lifted", Boolean, nullable=False),
+    Column("seconds", Integer),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    # A number that is given again could be taken for one that was told already.
+    sqlite_autoincrement=True,
+)
+"""What operators did to bans and nobody was told yet."""

@@ -234,6 +234,8 @@ class PrefixBanned(Event):
     prefix: str
     seconds: int | None = None
     """None for as long as an operator wants."""
+    by: str | None = None
+    """The system user who ran the command; None for the door itself."""
     reason: str
 
 
@@ -243,6 +245,7 @@ class PrefixUnbanned(Event):
 
     type = EventType.PREFIX_UNBANNED
     prefix: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
