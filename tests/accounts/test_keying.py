@@ -6,7 +6,7 @@ from tests.accounts.counting import ITERATIONS, cheap_keying
 
 from mailkeep.accounts.generated import forms_of, generate_password
 from mailkeep.accounts.keying import (
-    SCRAM_KEYS_OCTETS,
+    KEY_OCTETS,
     ScramBase,
     divide_scram_keys,
     scram_keys_for,
@@ -58,7 +58,7 @@ def test_scram_keys_are_kept_for_both_forms() -> None:
     """RFC 5802 section 3, of the password as it is shown and of its letters."""
     password, base = generate_password(), ScramBase(b"salt", ITERATIONS)
     kept = scram_keys_for(password, base)
-    assert len(kept) == SCRAM_KEYS_OCTETS
+    assert len(kept) == 2 * 2 * KEY_OCTETS  # two forms, two keys each
     expected = [ScramKeys.derive(form, base.salt, base.iterations) for form in forms_of(password)]
     assert divide_scram_keys(kept) == [(one.stored_key, one.server_key) for one in expected]
     assert divide_scram_keys(b"") == []

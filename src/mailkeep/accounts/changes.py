@@ -19,11 +19,6 @@ from mailkeep.values import AccountId
 POLICY = "policy"
 """Who did it, where no person did."""
 
-PASSWORD_CHANGED = "main password changed"  # noqa: S105  # a change, not a password
-PASSWORD_CONFIRMED = "main password confirmed"  # noqa: S105  # a change
-BY_THE_OWNER = frozenset({PASSWORD_CHANGED, PASSWORD_CONFIRMED})
-"""Changes from which guesses at a main password are counted anew."""
-
 
 @dataclass(frozen=True, slots=True)
 class Change:

@@ -11,8 +11,6 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mailkeep.accounts.changes import (
-    PASSWORD_CHANGED,
-    PASSWORD_CONFIRMED,
     Hand,
     note_change,
 )
@@ -145,7 +143,7 @@ class AccountDirectory:
         Raises:
             UnknownAccount: there is none.
         """
-        return self._change(address, PASSWORD_CONFIRMED, confirmed=self._now())
+        return self._change(address, "main password confirmed", confirmed=self._now())
 
     def set_policy(self, address: Address, main_password: MainPasswordPolicy | None) -> Account:
         """Say whether the main password is good for POP3.
@@ -262,7 +260,7 @@ class AccountDirectory:
             columns |= _scram_columns(keys)
             connection.execute(update(ACCOUNTS).where(ACCOUNTS.c.id == row["id"]).values(**columns))
             account = read_account(connection, address)
-            note_change(connection, hand, account, PASSWORD_CHANGED)
+            note_change(connection, hand, account, "main password changed")
             return account
 
     def _change(self, address: Address, what: str, **columns: object) -> Account:

@@ -21,9 +21,6 @@ KEY_OCTETS = 32
 SALT_OCTETS = 16
 """RFC 5802 asks for none in particular; as many as other servers have, so as not to be known by."""
 
-SCRAM_KEYS_OCTETS = 2 * 2 * KEY_OCTETS
-"""Of a device: for each form of its password a stored key and a server key."""
-
 
 @dataclass(frozen=True, slots=True)
 class ScramBase:

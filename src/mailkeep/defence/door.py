@@ -206,12 +206,6 @@ class Door:
         row = self._guesses.get(account)
         return 0 if row is None else row.failures
 
-    def account_confirmed(self, account: AccountId) -> None:
-        """Take note that the owner has changed or confirmed the main password."""
-        row = GuessesRow(account, 0, self._wall_s())
-        self.replace_guesses(account, row)
-        self.pending.note_guesses(row)
-
     def replace_guesses(self, account: AccountId, row: GuessesRow | None) -> None:
         """Take over what somebody else wrote about an account."""
         self.pending.forget_guesses(account)

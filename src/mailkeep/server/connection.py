@@ -54,7 +54,6 @@ class Connection(SmallReads):
         peer: who is on the other side; behind a proxy that is believed, the client itself.
         source: the address of `peer`, an IPv4 one that came over IPv6 as itself.
         session: names this connection in every event, from its first octet to its last.
-        opened_at: when it was accepted, by the loop's clock.
     """
 
     __slots__ = (
@@ -87,7 +86,6 @@ class Connection(SmallReads):
         "_watch",
         "_watch_timer",
         "_writable",
-        "opened_at",
         "peer",
         "session",
         "source",
@@ -118,7 +116,6 @@ class Connection(SmallReads):
         self.peer = peer
         self.source = source_of(peer)
         self.session = secrets.token_hex(SESSION_OCTETS)
-        self.opened_at = loop.time()
         self._begun = False
         self._logged_in = False
         self._gather_octets = OUTPUT_LIMIT_BEFORE_LOGIN_OCTETS
