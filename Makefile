@@ -10,6 +10,9 @@ DEVELOPMENT := $(VENV)/.development
 PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
 
+# What the tests start and time runs from bytecode, as an installed package does.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format lint types contracts unit fuzz bench-memory bench-fetch packages lock clean
 
