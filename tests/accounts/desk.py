@@ -15,7 +15,7 @@ from mailkeep.accounts import (
     Refusal,
     TokenCheck,
 )
-from mailkeep.accounts.check import FRESH_S, CheckSettings, Clocks, PasswordChecker
+from mailkeep.accounts.check import CheckSettings, Clocks, PasswordChecker
 from mailkeep.accounts.directory import AccountDirectory
 from mailkeep.accounts.hashing import HashingPool
 from mailkeep.accounts.keying import Keying
@@ -45,7 +45,7 @@ class Desk:
     policy: MainPasswordPolicy = MainPasswordPolicy.ALLOW
     tokens: TokenCheck | None = None
     now_s: float = 1000.0
-    between_s: float = 2 * FRESH_S
+    between_s: float = 0.04
     """From being named to being decided."""
     now: datetime = START
     work: list[str] = field(default_factory=list)
@@ -58,7 +58,9 @@ class Desk:
     def __post_init__(self) -> None:
         self.pool = HashingPool(threads=1, waiting_limit=2)
         self.credentials = CountingCredentials(
-            self.database, nobodys_hash=self.passwords.nobodys_hash()
+            self.database,
+            nobodys_hash=self.passwords.nobodys_hash(),
+            monotonic_s=lambda: self.now_s,
         )
         self.directory = AccountDirectory(
             self.database, CountingPasswords(), self.keying, by="root", now=lambda: self.now

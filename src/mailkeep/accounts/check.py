@@ -53,10 +53,6 @@ from mailkeep.accounts.uses import LastUses, Use
 from mailkeep.database import DatabaseUnavailable
 from mailkeep.values import IpAddress, Secret
 
-FRESH_S = 0.02
-"""For so long what was read is as good as read now: whoever changes an account within the time of a
-round trip cannot say that it was before the login. It saves most logins half of their reading."""
-
 _CANNOT_TELL = (
     DatabaseUnavailable, HashUnusable, QueueFull, TokenCheckUnavailable, UnusableHash,
 )  # fmt: skip
@@ -115,7 +111,6 @@ class PasswordChecker:
         self._tokens = tokens
         self._settings = settings
         self._now = clocks.now
-        self._monotonic_s = clocks.monotonic_s
         memory = PasswordMemory(clocks.monotonic_s, lifetime_s=settings.remembered_s)
         self._main = MainPasswords(credentials, passwords, pool, memory)
         self._counts = CountsInUse(
@@ -126,7 +121,6 @@ class PasswordChecker:
             keying,
             default_domain=settings.default_domain,
             tokens=tokens,
-            monotonic_s=clocks.monotonic_s,
         )
 
     def offers_scram(self) -> bool:
@@ -167,7 +161,7 @@ class PasswordChecker:
         try:
             if isinstance(known.question, PasswordQuestion):
                 return await self._verify_password(known, known.question, source)
-            now = await self._read_again(known)
+            now = await self._identifying.read(known.question)
         except _CANNOT_TELL as cause:
             raise CheckUnavailable(str(cause)) from cause
         return self._admit(known.question.evidence(now), now, source)
@@ -205,10 +199,7 @@ class PasswordChecker:
         self, known: Known, question: PasswordQuestion, source: IpAddress
     ) -> Admission:
         compared = await self._compare(known, question.password, source)
-        if compared.has_cost_a_hash:
-            now = await self._identifying.read(question)
-        else:
-            now = await self._read_again(known)
+        now = await self._identifying.read(question)
         evidence = question.evidence(now)
         if compared.is_right and _is_same_password(known.credential, now):
             evidence = _by_main_password(evidence)
@@ -221,12 +212,6 @@ class PasswordChecker:
         if admission.by_main_password and compared.is_news and question.password is not None:
             await self._main.keep(now, question.password)
         return replace(admission, owes_a_hash=not (compared.has_cost_a_hash or compared.is_news))
-
-    async def _read_again(self, known: Known) -> Credential:
-        """Return what the account logs in with now."""
-        if self._monotonic_s() - known.read_at_s < FRESH_S:
-            return known.credential
-        return await self._identifying.read(known.question)
 
     async def _compare(self, known: Known, password: Secret | None, source: IpAddress) -> Compared:
         """Find out whether it is the main password; pay at once for what will be refused anyway."""

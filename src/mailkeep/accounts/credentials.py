@@ -1,10 +1,17 @@
-"""What a login needs to know of an account, read anew at each login, off the loop.
+"""What a login needs to know of an account: read off the loop, and kept for the next login.
 
 One statement answers for an account with its devices, and for a name that nobody has: both are the
-same work.
+same work. What was read is good until some account is changed, and every change leaves a note with
+a number of its own (`changes`): while the last number is the one before the reading, nothing that
+decides a login has changed. So no notice is needed for a change to be in force at once.
+
+Known limits: last uses may be older than in the table. What is changed without a note, by hand or
+from an old hash to a new one of the same password by another process, is seen within `KEPT_S`.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,9 +33,15 @@ from sqlalchemy import (
 from mailkeep.accounts.deciding import NOBODY
 from mailkeep.accounts.keying import ScramBase, divide_scram_keys
 from mailkeep.accounts.seam import Account, AccountState, Device, ScramKey
-from mailkeep.accounts.tables import ACCOUNTS, DEVICES, account_of, device_of
+from mailkeep.accounts.tables import ACCOUNTS, CHANGES, DEVICES, account_of, device_of
 from mailkeep.database.engine import Database
 from mailkeep.values import Address, Secret
+
+KEPT_S = 60.0
+"""How long what was read may be used: for an operator who writes into the database by hand."""
+
+KEPT_LIMIT = 10_000
+"""Accounts, and names that nobody has: about 2 KB each, 20 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +75,41 @@ class Credential:
         return own + tuple(key for device in self.devices for key in device.keys)
 
 
-class Credentials:
-    """Reads and renews credentials. Every method can raise `DatabaseUnavailable`."""
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What was read, and how long it is good."""
 
-    def __init__(self, database: Database, *, nobodys_hash: str) -> None:
+    credential: Credential
+    number: int
+    """Of the last change before the reading."""
+    until_s: float
+
+
+class Credentials:
+    """Reads and renews credentials, for one event loop.
+
+    Every method can raise `DatabaseUnavailable`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        nobodys_hash: str,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Make ready.
 
         Args:
             database: with the accounts.
             nobodys_hash: what the password of an account that is not there is checked against.
+            monotonic_s: a clock that only goes forward.
         """
         self.nobodys_hash = nobodys_hash
         self._database = database
+        self._monotonic_s = monotonic_s
+        self._last_change = database.last_number(CHANGES.name)
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._by_address = _with_nobody(nobodys_hash, ACCOUNTS.c.address == bindparam("wanted"))
         owner = select(DEVICES.c.account_id).where(DEVICES.c.certificate == bindparam("wanted"))
         self._by_certificate = _with_nobody(nobodys_hash, ACCOUNTS.c.id == owner.scalar_subquery())
@@ -83,7 +119,7 @@ class Credentials:
 
         The database answers with a row either way, so that both are the same work.
         """
-        return await self._database.run(self._find, self._by_address, str(address))
+        return await self._look_up(self._by_address, str(address))
 
     async def find_by_certificate(self, sha256: str) -> Credential:
         """Return the account that has a device of this certificate, and nobody's without one.
@@ -91,15 +127,40 @@ class Credentials:
         Args:
             sha256: of the certificate, in hexadecimal with small letters.
         """
-        return await self._database.run(self._find, self._by_certificate, sha256)
+        return await self._look_up(self._by_certificate, sha256)
 
     async def renew_hash(self, credential: Credential, password_hash: str) -> None:
         """Keep the same password under another hash, unless either was changed meanwhile."""
+        self._kept.pop(str(credential.account.address), None)
         await self._database.run(self._renew_hash, credential, password_hash)
+        self._kept.pop(str(credential.account.address), None)
 
     async def counts_in_use(self) -> Sequence[tuple[int, int]]:
         """Return the SCRAM iteration counts of all accounts, and how many have each."""
         return await self._database.run(self._counts_in_use)
+
+    async def _look_up(self, query: Select[Any], wanted: str) -> Credential:
+        """Return what was read before if nothing has changed since, or read it now.
+
+        Args:
+            query: for it.
+            wanted: an address or a certificate's SHA-256, which has no `@`.
+        """
+        number = self._last_change.read()
+        kept = self._kept.get(wanted)
+        if kept is not None and kept.number == number and self._monotonic_s() < kept.until_s:
+            self._kept.move_to_end(wanted)
+            return kept.credential
+        credential = await self._database.run(self._find, query, wanted)
+        if number is not None:
+            self._keep(wanted, credential, number)
+        return credential
+
+    def _keep(self, wanted: str, credential: Credential, number: int) -> None:
+        self._kept[wanted] = _Kept(credential, number, self._monotonic_s() + KEPT_S)
+        self._kept.move_to_end(wanted)
+        while len(self._kept) > KEPT_LIMIT:
+            self._kept.popitem(last=False)
 
     def _find(self, query: Select[Any], wanted: str) -> Credential:
         with self._database.reading() as connection:

@@ -4,6 +4,7 @@ They are random, so that nobody guesses them and a fast hash is enough to keep t
 account and keeps nothing.
 """
 
+import re
 import secrets
 import unicodedata
 from collections.abc import Callable
@@ -18,6 +19,8 @@ LETTERS = 25
 
 GROUP = 5
 """As many as a person carries over from one screen to another at a glance."""
+
+_GENERATED = re.compile(b"[%s]{%d}" % (ALPHABET.encode(), LETTERS))
 
 _TYPED_LIMIT_OCTETS = 256
 """Twenty-five letters, and whatever somebody put between them."""
@@ -46,6 +49,9 @@ def read_generated(typed_untrusted: Secret) -> Secret | None:
     octets = typed_untrusted.reveal()
     if len(octets) > _TYPED_LIMIT_OCTETS:
         return None
+    if octets.isascii():
+        plain = octets.translate(None, b" -").lower()
+        return Secret(plain) if _GENERATED.fullmatch(plain) else None
     text = octets.decode(errors="replace")
     letters = "".join(c for c in text if unicodedata.category(c) not in _BETWEEN).lower()
     if len(letters) != LETTERS or not set(letters) <= set(ALPHABET):

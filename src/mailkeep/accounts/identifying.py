@@ -3,7 +3,6 @@
 It decides nothing and costs no hash. A token is checked here, because it is what names somebody.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from mailkeep.accounts.credentials import Credential, Credentials
@@ -41,8 +40,6 @@ class Known:
 
     question: Question
     credential: Credential
-    read_at_s: float
-    """When its reading began, on the clock that only goes forward."""
     evidence: Evidence
 
 
@@ -54,7 +51,6 @@ class Identifying:
         keying: of the site.
         default_domain: what a name without a domain belongs to.
         tokens: None when no token is good.
-        monotonic_s: a clock that only goes forward.
     """
 
     def __init__(
@@ -64,13 +60,11 @@ class Identifying:
         *,
         default_domain: str,
         tokens: TokenCheck | None,
-        monotonic_s: Callable[[], float],
     ) -> None:
         self._credentials = credentials
         self._keying = keying
         self._default_domain = default_domain
         self._tokens = tokens
-        self._monotonic_s = monotonic_s
 
     async def identify(self, claim: Claim) -> Identified:
         """Read what the claim is about; see `LoginCheck`.
@@ -79,7 +73,6 @@ class Identifying:
             DatabaseUnavailable, TokenCheckUnavailable: it could not be found out.
         """
         question = await self._question_of(claim)
-        read_at_s = self._monotonic_s()
         credential = await self.read(question)
         evidence = question.evidence(credential)
         account = credential.account
@@ -89,7 +82,7 @@ class Identifying:
             account=account.id if is_named else None,
             is_sure=isinstance(evidence.proof, Device) or evidence.proof is Proven.TOKEN,
             claim=claim,
-            known=Known(question, credential, read_at_s, evidence),
+            known=Known(question, credential, evidence),
         )
 
     async def read(self, question: Question) -> Credential:

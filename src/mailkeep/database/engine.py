@@ -21,6 +21,7 @@ from sqlalchemy import Connection, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from mailkeep.database.errors import unavailable
+from mailkeep.database.last_number import LastNumber
 
 BUSY_TIMEOUT_S = 5.0
 """How long one program waits for another's write. A write takes one fsync: even a disk that is
@@ -50,6 +51,13 @@ class Database:
         )
         event.listen(self._engine, "begin", _begin)
         self._threads = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="database")
+        self._last_numbers: list[LastNumber] = []
+
+    def last_number(self, table: str) -> LastNumber:
+        """Return what tells the last number that a table gave; closed with this."""
+        last_number = LastNumber(self.path, table)
+        self._last_numbers.append(last_number)
+        return last_number
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -91,6 +99,8 @@ class Database:
     def close(self) -> None:
         """Wait for what runs, drop what waits, close the connections. Safe to call twice."""
         self._threads.shutdown(cancel_futures=True)
+        for last_number in self._last_numbers:
+            last_number.close()
         self._engine.dispose()
 
     @contextmanager

@@ -7,6 +7,7 @@ of their category, and the rule for right-to-left names (RFC 5893) is not checke
 have invisible characters, because joined emoji have them.
 """
 
+import re
 import unicodedata
 
 from mailkeep.values.secret import Secret
@@ -16,6 +17,10 @@ _IN_A_NAME = frozenset({"Ll", "Lu", "Lo", "Lm", "Mn", "Mc", "Nd"})
 
 _NOT_IN_A_PASSWORD = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
 """Unicode categories: control, surrogate, unassigned, private, line and paragraph separators."""
+
+_PLAIN_NAME = re.compile("[!-~]+")
+_PLAIN_PASSWORD = re.compile("[ -~]+")
+"""Printable ASCII, where all the rules come to nothing but lower case: nearly every login."""
 
 PREPARED_LIMIT_CHARACTERS = 1024
 """A name or a password longer than this is nobody's; normalising has a cost that grows."""
@@ -36,6 +41,8 @@ def prepare_name(text_untrusted: str) -> str:
     """
     if wrong_length := _wrong_length(text_untrusted):
         raise wrong_length
+    if _PLAIN_NAME.fullmatch(text_untrusted):
+        return text_untrusted.lower()
     narrow = "".join(_narrow(character) for character in text_untrusted)
     name = unicodedata.normalize("NFC", unicodedata.normalize("NFC", narrow).lower())
     if not all(_may_be_in_a_name(character) for character in name):
@@ -70,6 +77,8 @@ def _opaque_string(password_untrusted: Secret) -> Secret | NotPrepared:
         return NotPrepared("it is not UTF-8")
     if wrong_length := _wrong_length(text):
         return wrong_length
+    if _PLAIN_PASSWORD.fullmatch(text):
+        return password_untrusted
     spaced = "".join(" " if unicodedata.category(c) == "Zs" else c for c in text)
     password = unicodedata.normalize("NFC", spaced)
     if any(unicodedata.category(character) in _NOT_IN_A_PASSWORD for character in password):
