@@ -8,7 +8,7 @@ from sqlalchemy import event, text
 from tests.accounts.counting import cheap_keying
 
 from mailkeep.accounts import AccountState, MainPasswordPolicy
-from mailkeep.accounts.credentials import KEPT_LIMIT, KEPT_S, Credential, Credentials
+from mailkeep.accounts.credentials import FRESH_S, KEPT_LIMIT, KEPT_S, Credential, Credentials
 from mailkeep.accounts.deciding import NOBODY
 from mailkeep.accounts.directory import AccountDirectory
 from mailkeep.accounts.passwords import Argon2Passwords
@@ -141,11 +141,25 @@ async def test_a_change_is_seen_at_once(
     database: Database, directory: AccountDirectory, change: Callable[[AccountDirectory], object]
 ) -> None:
     """Made by another program, which need not say so: the change itself leaves a number."""
-    credentials = Credentials(database, nobodys_hash="nobody's")
+    now_s = [0.0]
+    credentials = Credentials(database, nobodys_hash="nobody's", monotonic_s=lambda: now_s[0])
     before = [await credentials.find(address) for address in (ALICE, STRANGER)]
     change(directory)
+    now_s[0] = FRESH_S
     after = [await credentials.find(address) for address in (ALICE, STRANGER)]
     assert after != before
+
+
+async def test_a_change_that_is_noticed_is_seen_before_anything_else(
+    database: Database, directory: AccountDirectory
+) -> None:
+    """A notice is answered when it is in force, however short ago the account was read."""
+    credentials = Credentials(database, nobodys_hash="", monotonic_s=lambda: 0.0)
+    before = await credentials.find(ALICE)
+    directory.disable(ALICE)
+    assert await credentials.find(ALICE) is before
+    credentials.look_again()
+    assert (await credentials.find(ALICE)).account.state is AccountState.DISABLED
 
 
 async def test_a_change_while_it_is_read_is_seen_next_time(
@@ -163,6 +177,7 @@ async def test_a_change_while_it_is_read_is_seen_next_time(
     with monkeypatch.context() as meanwhile:
         meanwhile.setattr(credentials, "_find", read_and_change)
         await credentials.find(ALICE)
+    credentials.look_again()
     assert (await credentials.find(ALICE)).account.state is AccountState.DISABLED
 
 
@@ -199,6 +214,7 @@ async def test_last_uses_are_no_reason_to_read_again(
         connection.execute(text("UPDATE accounts SET last_used = created"))
     assert await credentials.find(ALICE) is first
     directory.disable(ALICE)
+    credentials.look_again()
     assert await credentials.find(ALICE) is not first
 
 

@@ -129,6 +129,7 @@ class PasswordChecker:
 
     async def look_again(self) -> None:
         """Read what is kept about all accounts; see `LoginCheck`."""
+        self._credentials.look_again()
         with contextlib.suppress(DatabaseUnavailable):  # what was read before stays
             await self._counts.refresh(now=True)
 
@@ -183,6 +184,7 @@ class PasswordChecker:
 
     async def is_still_good(self, admission: Admission) -> bool:
         """Tell whether an open session may go on; see `LoginCheck`."""
+        self._credentials.look_again()
         try:
             credential = await self._credentials.find(admission.account.address)
         except DatabaseUnavailable:

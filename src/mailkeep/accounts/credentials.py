@@ -37,6 +37,11 @@ from mailkeep.accounts.tables import ACCOUNTS, CHANGES, DEVICES, account_of, dev
 from mailkeep.database.engine import Database
 from mailkeep.values import Address, Secret
 
+FRESH_S = 0.02
+"""For so long nothing has changed since it was last found out: whoever changes an account within
+the time of a round trip cannot say that it was before the login. A notice that something has
+changed is followed at once."""
+
 KEPT_S = 60.0
 """How long what was read may be used: for an operator who writes into the database by hand."""
 
@@ -109,10 +114,17 @@ class Credentials:
         self._database = database
         self._monotonic_s = monotonic_s
         self._last_change = database.last_number(CHANGES.name)
+        self._number: int | None = None
+        self._number_read_s = float("-inf")
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._by_address = _with_nobody(nobodys_hash, ACCOUNTS.c.address == bindparam("wanted"))
         owner = select(DEVICES.c.account_id).where(DEVICES.c.certificate == bindparam("wanted"))
         self._by_certificate = _with_nobody(nobodys_hash, ACCOUNTS.c.id == owner.scalar_subquery())
+
+    def look_again(self) -> None:
+        """Find out now whether anything has changed, however short ago that was found out."""
+        self._number = self._last_change.read()
+        self._number_read_s = self._monotonic_s()
 
     async def find(self, address: Address) -> Credential:
         """Return what `address` logs in with, enabled or not, and nobody's without an account.
@@ -146,9 +158,12 @@ class Credentials:
             query: for it.
             wanted: an address or a certificate's SHA-256, which has no `@`.
         """
-        number = self._last_change.read()
+        now_s = self._monotonic_s()
+        if now_s - self._number_read_s >= FRESH_S:
+            self.look_again()
+        number = self._number
         kept = self._kept.get(wanted)
-        if kept is not None and kept.number == number and self._monotonic_s() < kept.until_s:
+        if kept is not None and kept.number == number and now_s < kept.until_s:
             self._kept.move_to_end(wanted)
             return kept.credential
         credential = await self._database.run(self._find, query, wanted)

@@ -169,7 +169,8 @@ class Door:
         answer = await self._consult(attempt)
         if answer.is_rejected:
             return self._reject(attempt)
-        await asyncio.sleep(answer.wait_s)
+        if answer.wait_s:
+            await asyncio.sleep(answer.wait_s)
         return self._let(attempt, who, None)
 
     async def fail(self, let: Let, *, account: AccountId | None) -> Consequences:

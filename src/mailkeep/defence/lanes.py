@@ -112,6 +112,11 @@ class Lanes:
         that nobody behind it has a turn. Cancelling gives up the place.
         """
         lane = self._lanes.setdefault(guess.who.prefixes.narrow, Lane())
+        if not (lane.familiar or lane.strangers or guess.has_place):
+            turn_at_once = self._judge(guess, 0, lane, asyncio.get_running_loop().time())
+            if isinstance(turn_at_once, Go):
+                self._take_place(guess, lane)
+                return turn_at_once
         queue = lane.familiar if guess.who.is_familiar else lane.strangers
         turn: asyncio.Future[Go | Never] = asyncio.get_running_loop().create_future()
         if guess.has_place:
@@ -210,14 +215,17 @@ class Lanes:
         self, guess: Guess, turn: Go | Never, lane: Lane, told: "asyncio.Future[Go | Never]"
     ) -> None:
         if isinstance(turn, Go):
-            guess.has_place = True
-            lane.holders.append(guess)
-            self._hold(guess.who, 1)
-            if guess.needs_site_place:
-                guess.has_site_place = True
-                self._strangers.take()
+            self._take_place(guess, lane)
         if not told.done():
             told.set_result(turn)
+
+    def _take_place(self, guess: Guess, lane: Lane) -> None:
+        guess.has_place = True
+        lane.holders.append(guess)
+        self._hold(guess.who, 1)
+        if guess.needs_site_place:
+            guess.has_site_place = True
+            self._strangers.take()
 
     def _hold(self, who: Who, change: int) -> None:
         if who.is_familiar:
