@@ -1,7 +1,6 @@
 """A scripted break-in: what the owner did, what the intruder did, what somebody else did."""
 
-from dataclasses import replace
-
+from msgspec.structs import replace
 from tests.events.conftest import Clock, TrailPlace
 from tests.events.samples import read
 

@@ -12,10 +12,17 @@ import pytest
 from mailkeep.events import Event
 from mailkeep.events.queries import Question, read_events
 from mailkeep.events.records import Record
+from mailkeep.events.runs import Told as ToldAt
+from mailkeep.events.runs import merged, numbered, records_of
 from mailkeep.events.trail import Trail, open_trail
 from mailkeep.events.trail_database import open_trail_database
 
 BEGIN = datetime(2026, 11, 22, 8, 44, 0, 813879, tzinfo=UTC)
+
+
+def ns_of(at: datetime) -> int:
+    """Return a time in nanoseconds since 1970."""
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
 
 
 class Told:
@@ -26,6 +33,9 @@ class Told:
 
     def emit(self, event: Event) -> None:
         self.events.append(event)
+
+    def has_room(self) -> bool:
+        return True
 
     async def ready(self) -> None:
         return
@@ -54,7 +64,9 @@ class TrailPlace:
     now: Callable[[], datetime] = field(default_factory=Clock)
 
     def open(self) -> Trail:
-        return open_trail(self.folder, self.database, self.told, now=self.now, group_s=0)
+        return open_trail(
+            self.folder, self.database, self.told, now_ns=lambda: ns_of(self.now()), group_s=0
+        )
 
     def write(self, *events: Event) -> None:
         """Write events in a run of their own."""
@@ -80,6 +92,11 @@ def trail(place: TrailPlace) -> Iterator[Trail]:
         opened = place.open()
         closing.callback(opened.close)
         yield opened
+
+
+def whole(group: list[ToldAt], seq: int = 0) -> list[Record]:
+    """Return the records that a group of events is in the end, out of its lines."""
+    return [one for line in numbered(merged(group), seq) for one in records_of(line)]
 
 
 def recorded(place: TrailPlace) -> list[Record]:

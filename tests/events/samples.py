@@ -1,6 +1,5 @@
 """One event of every type, with every field set."""
 
-from dataclasses import fields
 from typing import Any, get_type_hints
 
 from mailkeep.events import Event, EventType, types
@@ -38,9 +37,9 @@ def sample(of: type[Event]) -> Event:
     """Return an event of a class."""
     hints = get_type_hints(of)
     given: dict[str, Any] = {}
-    for field in fields(of):
-        kinds = getattr(hints[field.name], "__args__", (hints[field.name],))
-        given[field.name] = _VALUES.get(field.name, _BY_KIND[kinds[0]])
+    for name in of.__struct_fields__:
+        kinds = getattr(hints[name], "__args__", (hints[name],))
+        given[name] = _VALUES.get(name, _BY_KIND[kinds[0]])
     return of(**given)
 
 

@@ -1,10 +1,10 @@
 """docs/events.md says what is recorded and how it is exported."""
 
 import re
-from dataclasses import fields
 from pathlib import Path
 
-from tests.events.conftest import BEGIN
+from msgspec.structs import replace
+from tests.events.conftest import BEGIN, ns_of
 from tests.events.samples import classes, sample
 from tests.events.test_ecs import document_of
 from tests.events.test_ocsf import ocsf_of
@@ -12,6 +12,7 @@ from tests.events.test_ocsf import ocsf_of
 from mailkeep.events import EventType, types
 from mailkeep.events.log import TRAIL_ONLY, level_of
 from mailkeep.events.records import NOTHING_BEFORE, event_line, record_from
+from mailkeep.events.runs import Told, merged, numbered
 
 PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
 
@@ -31,7 +32,7 @@ def test_every_event_is_listed_with_its_level_and_fields() -> None:
         level, _, named = listed[event_type.value]
         is_logged = event_type not in TRAIL_ONLY
         assert level == (level_of(sample(of)) if is_logged else "trail only"), event_type
-        assert re.findall(r"`(\w+)`", named) == [field.name for field in fields(of)], event_type
+        assert re.findall(r"`(\w+)`", named) == [*of.__struct_fields__], event_type
 
 
 def test_the_mapping_is_the_one_in_force() -> None:
@@ -59,4 +60,21 @@ def test_a_line_of_the_trail_is_as_shown() -> None:
         uidl="1700000000.M1P1.host",
     )
     line = event_line(record_from(1, BEGIN, done), NOTHING_BEFORE).decode()
+    assert f"```json trail\n{line}\n```" in PAGE
+
+
+def test_a_run_is_as_shown() -> None:
+    """The same: two messages that were read in a row, of each what it has of its own."""
+    first = types.MessageRead(
+        session="c0ffee01",
+        account="alice@example.com",
+        peer="192.0.2.7:40000",
+        command="RETR",
+        uidl="1700000000.M1P1.host",
+        octets=5123,
+    )
+    second = replace(first, uidl="1700000001.M2P1.host", octets=900)
+    begin_ns = ns_of(BEGIN)
+    [record] = numbered(merged([Told(begin_ns, first), Told(begin_ns + 1_204_000, second)]), 1)
+    line = event_line(record, "5d" * 32).decode()
     assert f"```json trail\n{line}\n```" in PAGE

@@ -45,3 +45,14 @@ async def test_ready_waits_for_all() -> None:
 
     await Sinks(Waiting(), Told(), Waiting()).ready()
     assert len(waited) == 2
+
+
+def test_there_is_room_when_all_have_room() -> None:
+    """Then nobody need wait."""
+
+    class Full(Told):
+        def has_room(self) -> bool:
+            return False
+
+    assert Sinks(Told(), Told()).has_room()
+    assert not Sinks(Told(), Full()).has_room()

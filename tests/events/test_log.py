@@ -4,17 +4,26 @@ import io
 import json
 import re
 import shlex
-from dataclasses import fields, replace
+import threading
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from structlog.processors import LogfmtRenderer
+from tests.events.conftest import until
 from tests.events.samples import EVERY_EVENT, classes, read
 
 from mailkeep.events import Event, EventType, types
-from mailkeep.events.log import NAME_LIMIT_OCTETS, TRAIL_ONLY, LogSink, Style, level_of
+from mailkeep.events.log import (
+    GATHERED_OCTETS,
+    NAME_LIMIT_OCTETS,
+    TRAIL_ONLY,
+    LogSink,
+    Style,
+    level_of,
+)
 
 REFUSED = types.LoginRefused(
     session="c0ffee01", peer="192.0.2.7:40000", mechanism="PLAIN", reason="wrong", name="alice"
@@ -50,7 +59,7 @@ def test_a_json_line_has_time_level_event_and_then_the_fields(event: Event) -> N
         assert list(said)[:3] == ["timestamp", "level", "event"]
         assert said["timestamp"].endswith("Z")
         assert said["event"] == event.type.value
-        assert list(said)[3:] == [field.name for field in fields(event)]
+        assert list(said)[3:] == [*event.__struct_fields__]
 
 
 def test_a_human_line_is_key_value() -> None:
@@ -145,3 +154,112 @@ async def test_nothing_waits_for_the_log() -> None:
     sink = LogSink(stream=io.StringIO())
     sink.emit(read("1"))
     await sink.ready()
+
+
+class Counting(io.StringIO):
+    """A stream that tells how often it was flushed."""
+
+    flushes = 0
+
+    def flush(self) -> None:
+        self.flushes += 1
+
+
+ENDED = types.SessionRevoked(session="s", account="a@b", reason="r")
+
+
+def test_lines_of_a_moment_are_written_together() -> None:
+    """Nothing is written before the moment is over; then all, with one flush."""
+    stream = Counting()
+    sink = LogSink(stream=stream, gathered_s=60)
+    for _ in range(5):
+        sink.emit(ENDED)
+    assert stream.getvalue() == ""
+    sink.close()
+    assert len(stream.getvalue().splitlines()) == 5
+    assert stream.flushes == 1
+
+
+def test_a_moment_ends() -> None:
+    """Without anything else that happens, and again after that."""
+    stream = Counting()
+    sink = LogSink(stream=stream, gathered_s=0.001)
+
+    def is_written() -> bool:
+        return stream.getvalue().endswith("\n")
+
+    for _ in range(2):
+        sink.emit(ENDED)
+        until(is_written)
+        stream.truncate(0)
+    sink.close()
+
+
+def test_bad_news_are_written_at_once_behind_what_came_before() -> None:
+    """In order: an operator reads them from top to bottom."""
+    stream = Counting()
+    sink = LogSink(stream=stream, gathered_s=60)
+    sink.emit(ENDED)
+    sink.emit(REFUSED)
+    assert [line.split("event=")[1][:14] for line in stream.getvalue().splitlines()] == [
+        '"session revok',
+        '"login refused',
+    ]
+    sink.close()
+
+
+def test_what_waits_is_bounded() -> None:
+    """As much as a pipe takes."""
+    stream = Counting()
+    sink = LogSink(stream=stream, gathered_s=60)
+    long = replace(ENDED, reason="x" * 4000)
+    for _ in range(2 * GATHERED_OCTETS // 4000):
+        sink.emit(long)
+    assert len(stream.getvalue()) >= GATHERED_OCTETS
+    sink.close()
+
+
+def test_after_its_end_a_line_is_written_at_once() -> None:
+    """The last words of a server are told too; and `close` may be called again."""
+    stream = Counting()
+    sink = LogSink(stream=stream, gathered_s=60)
+    sink.close()
+    sink.close()
+    sink.emit(ENDED)
+    assert len(stream.getvalue().splitlines()) == 1
+
+
+def test_no_line_is_lost_or_torn_between_threads() -> None:
+    """The trail's thread tells of its own troubles."""
+    stream = Counting()
+    sink = LogSink(stream=stream, gathered_s=0.0001)
+
+    def tell() -> None:
+        for _ in range(300):
+            sink.emit(ENDED)
+            sink.emit(REFUSED)
+
+    threads = [threading.Thread(target=tell) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sink.close()
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2400
+    assert all(line.startswith("timestamp=2") for line in lines)
+
+
+def test_the_time_is_the_events_not_the_writings() -> None:
+    """Over a second's edge too."""
+    stream = Counting()
+    times = iter([1_700_000_000_999_999_999, 1_700_000_001_000_000_000])
+    sink = LogSink(stream=stream, gathered_s=60, now_ns=lambda: next(times))
+    sink.emit(ENDED)
+    sink.emit(ENDED)
+    sink.close()
+    stamps = [line.split()[0] for line in stream.getvalue().splitlines()]
+    assert stamps == [
+        "timestamp=2023-11-14T22:13:20.999999Z",
+        "timestamp=2023-11-14T22:13:21.000000Z",
+    ]

@@ -1,12 +1,12 @@
 """A record has one form, and comes back as it was."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.events.conftest import BEGIN
 from tests.events.samples import EVERY_EVENT, read
 
@@ -16,6 +16,7 @@ from mailkeep.events.records import (
     NOTHING_BEFORE,
     NoRecord,
     Record,
+    canonical,
     chained,
     digest,
     event_line,
@@ -50,6 +51,39 @@ def test_a_line_is_one_line_of_ascii_in_one_form(
     assert line.isascii()
     assert b"\n" not in line
     assert record_in(parse_line(line)) == Record(seq, at, "message read", fields)
+
+
+ODD = st.sampled_from(
+    [*("\x7f", '\x1f\b\f\n\r\t/"\\', "é", "\u2028", "\udcff", ""), *(2**64, -(2**63) - 1, 2**200)]
+)
+ODD_FLOATS = st.sampled_from(
+    [0.0, -0.0, 1e-4, 9.9e-5, 1e-5, 1e16, 9999999999999998.0, 1e22, 5e-324, 1.7e308, 0.1, 1e15]
+)
+ANYTHING = st.recursive(
+    st.one_of(VALUES, ODD, ODD_FLOATS, st.floats(), st.none()),
+    lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner)),
+    max_leaves=12,
+)
+
+
+@given(
+    line=st.dictionaries(st.one_of(st.text(), st.sampled_from(["é", "\x7f", "\udcff"])), ANYTHING)
+)
+def test_the_fast_way_gives_the_one_form(line: dict[str, object]) -> None:
+    """The form is Python's: keys sorted, no spaces, ASCII; every digest hangs on it."""
+    expected = json.dumps(line, sort_keys=True, separators=(",", ":")).encode("ascii")
+    assert canonical(line) == expected
+
+
+@given(fields=st.dictionaries(st.text(), st.one_of(VALUES, ODD, ODD_FLOATS)))
+def test_fields_have_the_same_form_in_file_and_table(
+    fields: dict[str, str | int | float | bool],
+) -> None:
+    """Made once, and as it always was."""
+    record = Record(1, BEGIN, "message read", fields)
+    expected = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    assert record.fields_text == expected
+    assert record.fields_text.encode() in event_line(record, NOTHING_BEFORE)
 
 
 @given(name=st.text(), fields=st.dictionaries(st.text(), VALUES))

@@ -3,20 +3,21 @@
 import asyncio
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import func, select
-from tests.events.conftest import Clock, TrailPlace, recorded, until
+from tests.events.conftest import BEGIN, Clock, TrailPlace, recorded, until
 from tests.events.samples import EVERY_EVENT, read
 
 from mailkeep.database.errors import DatabaseUnavailable
 from mailkeep.events import Event, trail_database, types
 from mailkeep.events import trail as trail_module
-from mailkeep.events.chain import Chain, Happened, TrailHeld, open_chain
+from mailkeep.events.chain import Chain, TrailHeld, open_chain
 from mailkeep.events.records import Record, record_from
+from mailkeep.events.runs import Happened
 from mailkeep.events.tables import EVENTS
-from mailkeep.events.trail import MUST_NOT_MISS, Trail
+from mailkeep.events.trail import MUST_NOT_MISS, Trail, open_trail
 from mailkeep.events.trail_database import open_trail_database
 from mailkeep.events.verifying import Verified, verify_trail
 
@@ -171,6 +172,7 @@ def test_even_what_must_not_be_missed_has_a_limit_and_that_is_told(
     place: TrailPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory is finite."""
+    monkeypatch.setattr(trail_module, "WAITING_EVENTS", 40)
     monkeypatch.setattr(trail_module, "LIMIT_EVENTS", 50)
     disk.is_full = True
     trail = place.open()
@@ -334,3 +336,108 @@ def test_a_trail_of_a_chain_alone_gets_its_table(place: TrailPlace, clock: Clock
     chain.append([(clock(), read("1"))])
     chain.close()
     assert [record.text("uidl") for record in recorded(place)] == ["1"]
+
+
+def test_what_a_session_reads_in_a_row_is_one_line(place: TrailPlace, clock: Clock) -> None:
+    """And every event has its own number and is there for questions."""
+    place.write(*(read(str(n)) for n in range(20)), types.AcceptingResumed())
+    lines = (place.folder / "000001.jsonl").read_bytes().splitlines()
+    assert len(lines) == 3  # a run, an event and a checkpoint
+    expected = [record_from(n + 1, clock(), read(str(n))) for n in range(20)]
+    assert recorded(place)[:-1] == expected
+    assert recorded(place)[-1].seq == 21
+    assert verify_trail(place.folder) == Verified(21, 1, 0)
+
+
+def test_a_trail_of_runs_goes_on(place: TrailPlace) -> None:
+    """With the number behind the run's last, also when its last line is torn off."""
+    place.write(*(read(f"{n}") for n in range(5)))
+    path = place.folder / "000001.jsonl"
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0] + b'{"event":"mess')
+    place.write(*(read(f"{n}") for n in range(5, 8)))
+    found = recorded(place)
+    assert [record.seq for record in found] == [*range(1, 10)]
+    assert [record.text("uidl") for record in found if record.type == "message read"] == [
+        *map(str, range(8))
+    ]
+    (place.folder / "checkpoints").unlink()
+    assert isinstance(verify_trail(place.folder), Verified)
+
+
+def test_a_table_behind_in_the_middle_of_runs_is_filled(place: TrailPlace) -> None:
+    """A row is found under its first event's number."""
+    place.write(*(read(str(n), session=f"s{n // 10}") for n in range(50)))
+    expected = recorded(place)
+    database = open_trail_database(place.database, place.folder)
+    with database.writing() as connection:
+        connection.execute(EVENTS.delete().where(EVENTS.c.seq > 15))
+    database.close()
+    assert recorded(place) == expected
+
+
+async def test_settled_counts_what_all_threads_told(place: TrailPlace) -> None:
+    """Whoever waits for it needs his own events only, and gets them."""
+    trail = place.open()
+
+    def tell(thread: int) -> None:
+        for n in range(300):
+            trail.emit(read(f"{thread}-{n}"))
+
+    for _ in range(3):
+        await asyncio.gather(*(asyncio.to_thread(tell, n) for n in range(3)))
+        await asyncio.wait_for(trail.settled(), 10)
+        assert trail.waiting == 0
+    assert trail.confirmed == 2700
+    trail.close()
+
+
+def test_an_event_after_a_silence_wakes_the_thread(trail: Trail) -> None:
+    """Each time: there is no other clock that would look after it."""
+    for n in range(1, 51):
+        trail.emit(read(str(n)))
+        until(lambda: trail.waiting == 0)
+    until(lambda: trail.confirmed == 50)
+
+
+def test_a_full_group_is_written_before_its_time(
+    place: TrailPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy site's queue does not grow for as long as a group may wait."""
+    monkeypatch.setattr(trail_module, "GROUP_EVENTS", 20)
+    trail = open_trail(place.folder, place.database, place.told, group_s=60)
+    for n in range(20):
+        trail.emit(read(str(n)))
+    until(lambda: trail.confirmed == 20)
+    trail.close()
+
+
+def test_there_is_room_until_ready_would_wait(
+    place: TrailPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks need not await what does not wait."""
+    monkeypatch.setattr(trail_module, "WAITING_EVENTS", 3)
+    disk.is_full = True
+    trail = place.open()
+    trail.emit(read("first"))
+    until(lambda: disk.tries > 0)
+    for n in range(3):
+        assert trail.has_room()
+        trail.emit(read(str(n)))
+    assert not trail.has_room()
+    disk.is_full = False
+    until(trail.has_room)
+    trail.close()
+
+
+def test_what_a_crash_left_unsigned_is_signed_before_more_is_written(place: TrailPlace) -> None:
+    """A trail that verify does not believe would be worse than a late signature."""
+    chain, _ = open_chain(place.folder)
+    chain.append([(BEGIN, types.PrefixUnbanned(prefix=str(n), by="x")) for n in range(1500)])
+    chain.close()
+    trail = place.open()
+    for n in range(trail_module.GROUP_EVENTS):
+        trail.emit(types.PrefixUnbanned(prefix=str(n), by="x"))
+    trail.close()
+    found = verify_trail(place.folder)
+    assert isinstance(found, Verified)
+    assert (found.events, found.unsigned) == (1500 + trail_module.GROUP_EVENTS, 0)

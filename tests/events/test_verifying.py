@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.events.conftest import BEGIN
+from tests.events.conftest import BEGIN, ns_of
 from tests.events.samples import read
 
 from mailkeep.events import chain as chain_module
 from mailkeep.events.chain import open_chain
 from mailkeep.events.checkpoints import Checkpoint, checkpoint_line, open_key
 from mailkeep.events.records import canonical, digest
+from mailkeep.events.runs import Told, merged
 from mailkeep.events.verifying import Broken, Verified, verify_trail
 
 GROUPS = 4
@@ -240,3 +241,64 @@ def test_no_changed_octet_is_overlooked(original: Path, trail: Path, data: st.Da
     line = octets[:place].count(b"\n") + 1
     found = broken(trail)
     assert found.line in {line, line + 1}
+
+
+@pytest.fixture(scope="module")
+def original_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four lines of runs of three, and a checkpoint behind each two."""
+    folder = tmp_path_factory.mktemp("runs")
+    chain, _ = open_chain(folder)
+    for group in range(2):
+        told = [read(f"{group}-{n}", session=f"s{n // 3}") for n in range(6)]
+        chain.append(merged([Told(ns_of(BEGIN), event) for event in told]))
+        chain.sign(BEGIN)
+    chain.close()
+    return folder
+
+
+@pytest.fixture
+def runs(original_runs: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(original_runs, tmp_path / "runs")
+
+
+def test_a_trail_of_runs_is_verified(runs: Path) -> None:
+    """Events are counted, not lines."""
+    assert len(lines_of(runs)) == 6
+    assert verify_trail(runs, witness=runs / "checkpoints") == Verified(12, 2, 0)
+
+
+@pytest.mark.parametrize("place", [0, 1, 3, 4])
+@pytest.mark.parametrize("event", range(3))
+def test_a_changed_event_of_a_run_is_named_by_the_runs_first(
+    runs: Path, place: int, event: int
+) -> None:
+    """The line is what was signed."""
+    lines = lines_of(runs)
+    said = json.loads(lines[place])
+    said["fields"]["each"][event]["uidl"] = "forged"
+    write(runs, [*lines[:place], canonical(said), *lines[place + 1 :]])
+    found = broken(runs)
+    assert (found.seq, found.line) == (seq_of(lines[place]), place + 1)
+
+
+@pytest.mark.parametrize("place", [0, 1, 3, 4])
+@pytest.mark.parametrize("change", ["removed", "doubled", "emptied", "no list"])
+def test_an_event_that_was_taken_out_of_a_run_is_noticed(
+    runs: Path, place: int, change: str
+) -> None:
+    """The numbers behind it do not fit any more; a run of nothing is none."""
+    lines = lines_of(runs)
+    said = json.loads(lines[place])
+    each = said["fields"]["each"]
+    changed = {"removed": each[1:], "doubled": [*each, each[0]], "emptied": [], "no list": "x"}
+    said["fields"]["each"] = changed[change]
+    write(runs, [*lines[:place], canonical(said), *lines[place + 1 :]])
+    assert broken(runs).line in {place + 1, place + 2}
+
+
+@pytest.mark.parametrize("place", [0, 1, 3, 4])
+def test_a_removed_run_is_named_by_its_first(runs: Path, place: int) -> None:
+    """All of its records are missing."""
+    lines = lines_of(runs)
+    write(runs, [*lines[:place], *lines[place + 1 :]])
+    assert broken(runs).seq == seq_of(lines[place])

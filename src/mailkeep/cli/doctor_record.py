@@ -22,7 +22,7 @@ from mailkeep.events.checkpoints import (
     read_public_key,
 )
 from mailkeep.events.failed_logins import SYSLOG
-from mailkeep.events.records import Line, NoRecord, digest, parse_line
+from mailkeep.events.records import Line, NoRecord, digest, parse_line, record_in
 from mailkeep.events.tables import SCHEMA
 from mailkeep.events.trail_files import lines_backwards, numbered_files
 from mailkeep.site import Site
@@ -74,7 +74,8 @@ def _verify_end(folder: Path) -> str:
         OSError, ValueError, _NotAsWritten, NoRecord: it is not as it was written.
     """
     unsigned = 0
-    for octets, before in pairwise((*_lines_from_the_end(folder), b"")):
+    lines = _lines_from_the_end(folder)
+    for octets, before in pairwise((*lines, b"")):
         line = parse_line(octets)
         if before and _link(line) != digest(before):
             raise _NotAsWritten("a line does not fit the one before it")
@@ -82,8 +83,8 @@ def _verify_end(folder: Path) -> str:
             if not is_signed_by(read_public_key(folder / PUBLIC_KEY_NAME), line):
                 raise _NotAsWritten("the last signature is wrong")
             return f"signed up to record {checkpoint_in(line).seq}, {unsigned} not signed yet"
-        unsigned += 1
-    if unsigned >= _LINES_LIMIT - 1:
+        unsigned += record_in(line).count
+    if len(lines) >= _LINES_LIMIT - 1:
         raise _NotAsWritten("no signature follows where one must")
     return f"{unsigned} events, not signed yet"
 

@@ -35,11 +35,10 @@ from mailkeep.events.records import (
     chained,
     digest,
     parse_line,
-    record_from,
     record_in,
 )
+from mailkeep.events.runs import Happened, numbered
 from mailkeep.events.trail_files import RawLine, file_of, lines_backwards, numbered_files
-from mailkeep.events.types import Event
 
 FILE_LIMIT_OCTETS = 64 << 20
 """A file that still opens in an editor and is copied away in one go: some 200,000 events."""
@@ -49,8 +48,6 @@ WITNESS_NAME = "checkpoints"
 
 _MODE = 0o600
 _FOLDER_MODE = 0o700
-
-Happened = tuple[datetime, Event]
 
 
 class TrailHeld(Exception):
@@ -105,19 +102,23 @@ class Chain:
         return max(0.0, CHECKPOINT_S - (now - since).total_seconds())
 
     def append(self, group: Sequence[Happened]) -> list[Record]:
-        """Write a group of events and make it durable.
+        """Write a group of events, each or each run of them a line, and make it durable.
 
         Returns:
-            Their records.
+            A record a line.
 
         Raises:
             OSError: it could not be written; nothing is confirmed, and the call may be repeated.
         """
-        seq = self._end.seq
-        records = [record_from(seq + n, at, event) for n, (at, event) in enumerate(group, 1)]
+        records = numbered(group, self._end.seq)
         lines, head = chained(records, self._end.head)
-        unsigned = self._end.events_unsigned + len(records)
-        after = replace(self._end, seq=seq + len(records), head=head, events_unsigned=unsigned)
+        events = sum([record.count for record in records])
+        after = replace(
+            self._end,
+            seq=self._end.seq + events,
+            head=head,
+            events_unsigned=self._end.events_unsigned + events,
+        )
         self._write(lines, after)
         if records and self._unsigned_since is None:
             self._unsigned_since = records[0].at
@@ -252,8 +253,9 @@ def _end_from(files: Sequence[tuple[int, Path]]) -> End:
             if is_checkpoint(line):
                 seq = seq or checkpoint_in(line).seq
                 return End(0, 0, seq, head, events_unsigned, digest(raw.octets))
-            seq = seq or record_in(line).seq
-            events_unsigned += 1
+            record = record_in(line)
+            seq = seq or record.seq + record.count - 1
+            events_unsigned += record.count
     return End(0, 0, seq, head, events_unsigned)
 
 

@@ -66,6 +66,8 @@ _KINDS: Mapping[EventType, _Kind] = MappingProxyType(
         EventType.CERTIFICATE_RENEWED: _Kind(("configuration",), ("change",)),
         EventType.SETTINGS_LOADED: _Kind(("configuration",), ("change",)),
         EventType.SETTINGS_REJECTED: _Kind(("configuration",), ("change",), _FAILED),
+        EventType.WORKER_STARTED: _Kind(("process",), ("start",)),
+        EventType.WORKER_ENDED: _Kind(("process",), ("end",), _FAILED),
         EventType.STARTED: _Kind(("process",), ("start",)),
         EventType.STOPPING: _Kind(("process",), ("end",)),
         EventType.ACCEPTING_PAUSED: _Kind(("network",), ("info",), "unknown"),

@@ -65,6 +65,10 @@ class FailedLoginSink:
         if isinstance(event, LoginRefused) and (message := failed_login_message(event)):
             self._lines.write(message)
 
+    def has_room(self) -> bool:
+        """Always: a line is written when it is emitted."""
+        return True
+
     async def ready(self) -> None:
         """Return at once: a line is written when it is emitted."""
 

@@ -21,16 +21,21 @@ class Sinks:
             stream: where a sink's failure is told instead of standard error.
         """
         self._sinks = sinks
+        self._emits = tuple(enumerate(sink.emit for sink in sinks))
         self._stream = stream or sys.stderr
         self._failed: set[int] = set()
 
     def emit(self, event: Event) -> None:
         """Tell all of them; see `EventSink`."""
-        for place, sink in enumerate(self._sinks):
+        for place, emit in self._emits:
             try:
-                sink.emit(event)
+                emit(event)
             except Exception as failure:  # noqa: BLE001  # whatever it is, the others are told too
-                self._tell(place, sink, failure)
+                self._tell(place, self._sinks[place], failure)
+
+    def has_room(self) -> bool:
+        """Tell whether all of them have room; see `EventSink`."""
+        return all(sink.has_room() for sink in self._sinks)
 
     async def ready(self) -> None:
         """Return when all of them are ready; see `EventSink`."""

@@ -4,20 +4,27 @@ What happens to each message and each connection is in the audit trail only: the
 a session's end with the sums. Whatever a client sends, an event is one line, of bounded length,
 without control characters.
 
-Known limit: writing is synchronous, so a terminal or a journal that does not read stops the
-program; under systemd the journal reads.
+A server gathers the lines of a moment and writes them together; what is worse than information is
+written at once, with all that came before it.
+
+Known limits: a server that is killed takes the last moment's lines with it (its trail is the
+record). Writing is synchronous, so a terminal or a journal that does not read stops the program in
+the end; under systemd the journal reads.
 """
 
 import contextlib
 import enum
+import json
 import re
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TextIO
 
-from structlog.processors import JSONRenderer, LogfmtRenderer
+from structlog.processors import LogfmtRenderer
 
 from mailkeep.events.types import Event, EventType, FieldValue, LoginFromNewPlace
 
@@ -58,6 +65,7 @@ _BAD_NEWS = {
     EventType.LOGIN_REFUSED: "warning",
     EventType.MAIN_PASSWORD_GUESSED_AT: "warning",
     EventType.PREFIX_BANNED: "warning",
+    EventType.WORKER_ENDED: "warning",
     EventType.TRAIL_MENDED: "warning",
     EventType.POLICY_SERVER_FAILED: "warning",
     EventType.DOOR_FAILED: "warning",
@@ -74,54 +82,154 @@ TEXT_LIMIT_OCTETS = 4096
 _LONG_TEXTS = frozenset({"reason", "trace", "hint", "path"})
 
 
+GATHERED_S = 0.02
+"""How long the first line of a moment waits for others: a person sees no difference, and a write
+and a flush for each line cost more than the line."""
+
+GATHERED_OCTETS = 64 << 10
+"""What is not written later than at once: as much as a pipe takes (pipe(7))."""
+
 _LOGFMT = LogfmtRenderer()
-_JSON = JSONRenderer(sort_keys=False)
+_JSON = json.JSONEncoder().encode
+
+_PLAIN = re.compile(r"[!#-<>-\[\]-~]*").fullmatch
+"""What stands in logfmt as it is: printable ASCII without quotes, `=`, backslashes and spaces."""
 
 _ODD = re.compile(r'[ ="\\\n]')
 """What a value in logfmt is quoted or escaped for."""
 
 
+_INFO = "info"
+
+_CLASSES: tuple[type[Event], ...] = tuple(Event.__subclasses__())
+_SILENT = frozenset(of for of in _CLASSES if of.type in TRAIL_ONLY)
+_LEVELS = {of: _BAD_NEWS[of.type] for of in _CLASSES if of.type in _BAD_NEWS}
+"""By class: an enum's member is found at four times the cost."""
+
+
 class LogSink:
     """Writes the events that an operator reads to standard error. Any thread may call it."""
 
-    def __init__(self, style: Style = Style.HUMAN, stream: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        style: Style = Style.HUMAN,
+        stream: TextIO | None = None,
+        *,
+        gathered_s: float = 0.0,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         """Begin.
 
         Args:
             style: of the lines.
             stream: where they go instead.
+            gathered_s: how long a line may wait for others; then `close` has to be called. With 0
+                each is written when it is emitted.
+            now_ns: the time, in nanoseconds since 1970.
         """
-        self._shown = _shown_in_json if style is Style.JSON else _shown_to_humans
-        self._rendered = _json if style is Style.JSON else _logfmt
+        self._line = _json_line if style is Style.JSON else _human_line
         self._stream = stream or sys.stderr
         self._writing = threading.Lock()
+        self._clock = _Clock(now_ns)
+        self._lines: deque[str] = deque()
+        self._gathering = _Gathering(gathered_s, self.flush) if gathered_s > 0 else None
 
     def emit(self, event: Event) -> None:
-        """Write one line; see `EventSink`."""
-        if event.type in TRAIL_ONLY:
+        """Write one line, or have it written soon; see `EventSink`."""
+        if type(event) in _SILENT:
             return
-        line: dict[str, FieldValue] = {
-            "timestamp": _now_text(),
-            "level": level_of(event),
-            "event": event.type.value,
-        }
-        for name, value in event.known():  # last, because a stranger wrote some of it
-            line[name] = self._shown(name, value) if isinstance(value, str) else value
-        text = self._rendered(line) + "\n"
-        # OSError, or ValueError for a closed file: whoever read it has gone, nobody to tell
-        with contextlib.suppress(OSError, ValueError), self._writing:
-            self._stream.write(text)
-            self._stream.flush()
+        level = level_of(event)
+        text = self._line(self._clock.text(), level, event)
+        self._lines.append(text)
+        gathering = self._gathering
+        if gathering is None or level != _INFO or not gathering.takes(len(text)):
+            self.flush()
+
+    def has_room(self) -> bool:
+        """Always: a line is written when it is emitted, or soon."""
+        return True
 
     async def ready(self) -> None:
-        """Return at once: a line is written when it is emitted."""
+        """Return at once: a line always has room."""
+
+    def flush(self) -> None:
+        """Write what waits."""
+        # OSError, or ValueError for a closed file: whoever read it has gone, nobody to tell
+        with contextlib.suppress(OSError, ValueError), self._writing:
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
+            if lines:
+                self._stream.write("".join(lines))
+                self._stream.flush()
+
+    def close(self) -> None:
+        """Write what waits, and from now on each line at once. Safe to call twice."""
+        gathering, self._gathering = self._gathering, None
+        if gathering is not None:
+            gathering.close()
+        self.flush()
+
+
+class _Gathering:
+    """Has lines written some time after the first of them came."""
+
+    def __init__(self, pause_s: float, flush: Callable[[], None]) -> None:
+        self._pause_s = pause_s
+        self._flush = flush
+        self._octets = 0
+        self._wanted = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    def takes(self, octets: int) -> bool:
+        """Tell whether a line is looked after; if not, it is to be written now."""
+        self._octets += octets
+        if self._octets >= GATHERED_OCTETS:
+            self._octets = 0
+            return False
+        if not self._wanted.is_set():
+            self._wanted.set()
+        return True
+
+    def close(self) -> None:
+        """End; the caller writes what still waits."""
+        self._closing.set()
+        self._wanted.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._wanted.wait()
+            self._closing.wait(self._pause_s)
+            self._wanted.clear()  # before the look: a line that comes now wakes again
+            self._octets = 0
+            self._flush()
+
+
+class _Clock:
+    """The time in RFC 3339's form, always with microseconds: lines then sort as texts."""
+
+    __slots__ = ("_now_ns", "_second")
+
+    def __init__(self, now_ns: Callable[[], int]) -> None:
+        self._now_ns = now_ns
+        self._second = (-1, "")
+
+    def text(self) -> str:
+        """Return the time; a second's text is made once."""
+        second, rest_ns = divmod(self._now_ns(), 1_000_000_000)
+        known, text = self._second
+        if known != second:
+            text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            self._second = (second, text)
+        return f"{text}.{rest_ns // 1000:06}Z"
 
 
 def level_of(event: Event) -> str:
     """Return how bad an event is: `info`, `warning` or `error`."""
     if isinstance(event, LoginFromNewPlace):
         return "warning" if event.is_alert or event.refused else "info"
-    return _BAD_NEWS.get(event.type, "info")
+    return _LEVELS.get(type(event), _INFO)
 
 
 def cut(text: str, limit_octets: int) -> str:
@@ -132,17 +240,25 @@ def cut(text: str, limit_octets: int) -> str:
     return octets[:limit_octets].decode("utf-8", "ignore")
 
 
-def _now_text() -> str:
-    """Return the time in RFC 3339's form, always with microseconds: lines then sort as texts."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+def _json_line(stamp: str, level: str, event: Event) -> str:
+    line: dict[str, FieldValue] = {"timestamp": stamp, "level": level, "event": event.type.value}
+    for name, value in event.known():  # last, because a stranger wrote some of it
+        line[name] = _shown_in_json(name, value) if isinstance(value, str) else value
+    return _JSON(line) + "\n"
 
 
-def _json(line: dict[str, FieldValue]) -> str:
-    return str(_JSON(None, "", line))
-
-
-def _logfmt(line: Mapping[str, FieldValue]) -> str:
-    return " ".join([_logfmt_word(name, value) for name, value in line.items()])
+def _human_line(stamp: str, level: str, event: Event) -> str:
+    words = [f"timestamp={stamp} level={level} event={_EVENT_WORDS[type(event)]}"]
+    for name in event.__struct_fields__:  # last, because a stranger wrote some of it
+        value = getattr(event, name)
+        if value.__class__ is str:
+            if len(value) <= NAME_LIMIT_OCTETS and _PLAIN(value):
+                words.append(f"{name}={value}")
+            else:
+                words.append(_logfmt_word(name, _shown_to_humans(name, value)))
+        elif value is not None:
+            words.append(_logfmt_word(name, value))
+    return " ".join(words) + "\n"
 
 
 def _logfmt_word(name: str, value: FieldValue) -> str:
@@ -168,3 +284,6 @@ def _printable(text: str) -> str:
     if "\\" in text or not text.isprintable():
         return text.encode("unicode_escape").decode()
     return text
+
+
+_EVENT_WORDS = {of: _logfmt_word("event", of.type.value).partition("=")[2] for of in _CLASSES}

@@ -4,21 +4,24 @@ Responsible for the names of the metrics, which dashboards and alerts rely on, a
 which have a bounded number of values whatever a client sends: every series that there can be is
 there from the start, at 0, so that the first of anything is seen as a rise. It must not know HTTP,
 nor who keeps the figures that are looked up at a scrape. No state is shared between two sinks.
+Counting is an addition under a lock; Prometheus' library is asked at a scrape only.
 
 Known limit: what happened before a restart is forgotten, as Prometheus expects.
 """
 
 import math
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from enum import Enum
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.metrics_core import Metric
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from mailkeep.events import types
+from mailkeep.events.figures import Count, Counts, Durations, histogram
 from mailkeep.events.types import Event, EventType
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -113,9 +116,11 @@ class MetricsSink:
     """Counts every event (see `EventSink`). Any thread may call it."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry(auto_describe=True)
+        self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        self._figures = _Figures(self._registry)
+        self._counting = threading.Lock()
+        self._figures = _Figures()
+        self._registry.register(_Collector(self._figures, self._counting))
         self._readings = {
             reading: Gauge(*reading.value, registry=self._registry) for reading in Reading
         }
@@ -124,8 +129,12 @@ class MetricsSink:
 
     def emit(self, event: Event) -> None:
         """Count an event; never raises and never waits."""
-        self._figures.events[event.type].inc()
-        self._figures.count(event)
+        with self._counting:
+            self._figures.count(event)
+
+    def has_room(self) -> bool:
+        """Always: a count has room."""
+        return True
 
     async def ready(self) -> None:
         """Return at once: a count always has room."""
@@ -137,10 +146,9 @@ class MetricsSink:
             verb: as the client sent it, in capitals; one that is none counts as `other`.
             seconds: from its last octet to the last of its answer, as far as it was handed over.
         """
-        commands, durations = self._figures.commands, self._figures.command_durations
-        known = verb if verb in commands else OTHER
-        commands[known].inc()
-        durations[known].observe(seconds)
+        commands = self._figures.commands
+        with self._counting:
+            (commands.get(verb) or commands[OTHER]).observe(seconds)
 
     def watch(self, reading: Reading, look_up: Callable[[], float]) -> None:
         """Have a figure looked up at every scrape, in the thread that asks; it must not wait."""
@@ -148,80 +156,100 @@ class MetricsSink:
 
     def exposition(self) -> bytes:
         """Return all figures in Prometheus' text format (`CONTENT_TYPE`)."""
-        return generate_latest(_WithoutCreated(self._registry))
+        return generate_latest(self._registry)
+
+
+class _Collector(Collector):
+    """What Prometheus' library asks at a scrape."""
+
+    def __init__(self, figures: "_Figures", counting: threading.Lock) -> None:
+        self._figures = figures
+        self._counting = counting
+
+    def collect(self) -> Iterable[Metric]:
+        """Return all figures as they are at one moment."""
+        with self._counting:
+            return [*self._figures.metrics()]
 
 
 class _Figures:
-    """The metrics that events raise, and which event raises which.
+    """The metrics that events raise, and which event raises which."""
 
-    The children of labelled metrics are kept here: to look one up costs more than to raise it.
-    """
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
-        self.events = self._per_event()
-        self.commands = self._counters(
-            "mailkeep_commands", "Commands answered.", "verb", (*VERBS, OTHER)
+    def __init__(self) -> None:
+        self._events = Counts(
+            "mailkeep_events",
+            "Events, by the name they have in the log.",
+            ("event",),
+            {of: (of.type.value,) for of in _CLASSES},
         )
-        self.command_durations = self._command_durations()
-        self._logins = self._login_counters()
-        self._login_delays = self._histogram(
-            "mailkeep_login_delay_seconds", "How long delayed logins waited.", _DELAY_BUCKETS_S
+        self.commands = {verb: Durations(_COMMAND_BUCKETS_S) for verb in (*VERBS, OTHER)}
+        self._logins = Counts(
+            "mailkeep_logins",
+            "Logins, by how they ended.",
+            ("outcome", "mechanism"),
+            {(it, of): (it.value, of) for it in Outcome for of in (*MECHANISMS, OTHER)},
         )
-        self._opened = self._counter("mailkeep_connections_opened", "Connections made.")
-        self._refused = _BoundedCounter(
-            Counter(
-                "mailkeep_connections_refused",
-                "Connections turned away without a word.",
-                ["reason"],
-                registry=registry,
-            )
+        self._login_delays = Durations(_DELAY_BUCKETS_S)
+        self._opened = Count("mailkeep_connections_opened", "Connections made.")
+        self._refused = _BoundedCounts(
+            "mailkeep_connections_refused", "Connections turned away without a word."
         )
-        self._tls = self._counters(
+        self._tls = _by_value(
             "mailkeep_tls_handshakes", "TLS agreed on.", "version", (*TLS_VERSIONS, OTHER)
         )
-        self._bans = self._counter("mailkeep_bans_imposed", "Bans, by the door or by hand.")
-        self._sessions = Gauge("mailkeep_sessions", "Maildrops that are open.", registry=registry)
-        self._session_durations = self._histogram(
-            "mailkeep_session_duration_seconds",
-            "From the opening of a maildrop to its session's end.",
-            _SESSION_BUCKETS_S,
-        )
-        self._sent = self._counters(
+        self._bans = Count("mailkeep_bans_imposed", "Bans, by the door or by hand.")
+        self._sessions = 0
+        self._session_durations = Durations(_SESSION_BUCKETS_S)
+        self._sent = _by_value(
             "mailkeep_messages_sent", "Messages sent.", "command", ("RETR", "TOP", OTHER)
         )
-        self._octets = self._counter(
-            "mailkeep_message_bytes", "Octets of messages sent, in wire form."
-        )
-        self._deleted = self._counter("mailkeep_messages_deleted", "Messages removed at a QUIT.")
-        self._dropped = self._counter(
+        self._octets = Count("mailkeep_message_bytes", "Octets of messages sent, in wire form.")
+        self._deleted = Count("mailkeep_messages_deleted", "Messages removed at a QUIT.")
+        self._dropped = Count(
             "mailkeep_trail_dropped_events", "Events that the audit trail had no room for."
         )
-        self._not_after = Gauge(
-            "mailkeep_certificate_not_after_timestamp_seconds",
-            "When the certificate that is shown ends, in seconds since 1970.",
-            registry=registry,
+        self._not_after_s = math.nan
+        self._version: str | None = None
+
+    def metrics(self) -> Iterator[Metric]:
+        """Yield what is shown, always in the same order."""
+        yield self._events.metric()
+        yield from self._commands()
+        yield self._logins.metric()
+        delayed = "How long delayed logins waited."
+        yield histogram("mailkeep_login_delay_seconds", delayed, [((), self._login_delays)])
+        for some in (self._opened, self._refused, self._tls, self._bans):
+            yield some.metric()
+        yield GaugeMetricFamily("mailkeep_sessions", "Maildrops that are open.", self._sessions)
+        lasted = "From the opening of a maildrop to its session's end."
+        yield histogram(
+            "mailkeep_session_duration_seconds", lasted, [((), self._session_durations)]
         )
-        self._not_after.set(math.nan)
-        self._build = Gauge("mailkeep_build_info", "1.", ["version"], registry=registry)
+        for some in (self._sent, self._octets, self._deleted, self._dropped):
+            yield some.metric()
+        yield from self._about_the_server()
 
     def count(self, event: Event) -> None:  # noqa: C901, PLR0912  # a table, the commonest first
-        """Raise what an event raises beside the count of its type."""
+        """Raise the count of an event's type, and what else it raises."""
+        of = type(event)
+        self._events.values[of] += 1
+        if of not in _RAISING:
+            return
         match event:
             case types.MessageRead(command=command, octets=octets):
-                self._sent[command if command in self._sent else OTHER].inc()
-                self._octets.inc(max(octets, 0))
+                self._sent.values[command if command in self._sent.values else OTHER] += 1
+                self._octets.value += max(octets, 0)
             case types.DeletionDone():
-                self._deleted.inc()
+                self._deleted.value += 1
             case types.ConnectionOpened():
-                self._opened.inc()
+                self._opened.value += 1
             case types.TlsAgreed(version=version):
-                self._tls[version if version in self._tls else OTHER].inc()
+                self._tls.values[version if version in self._tls.values else OTHER] += 1
             case types.LoginAccepted(mechanism=mechanism):
                 self._count_login(Outcome.ACCEPTED, mechanism)
-                self._sessions.inc()
+                self._sessions += 1
             case types.SessionEnded(seconds=seconds):
-                self._sessions.dec()
+                self._sessions -= 1
                 self._session_durations.observe(seconds)
             case types.LoginRefused(mechanism=mechanism, reason=reason):
                 self._count_login(OUTCOMES.get(reason, Outcome.OTHER), mechanism)
@@ -230,95 +258,81 @@ class _Figures:
             case types.LoginDelayed(seconds=seconds):
                 self._login_delays.observe(seconds)
             case types.ConnectionRefused(reason=reason, count=count):
-                self._refused.inc(reason.partition(":")[0], count)
+                self._refused.add(reason.partition(":")[0], count)
             case types.PrefixBanned():
-                self._bans.inc()
+                self._bans.value += 1
             case types.EventsDropped(count=count):
-                self._dropped.inc(max(count, 0))
+                self._dropped.value += max(count, 0)
             case types.CertificateLoaded(not_after=not_after):
-                self._not_after.set(_timestamp(not_after))
+                self._not_after_s = _timestamp(not_after)
             case types.Started(version=version):
-                self._build.clear()
-                self._build.labels(version).set(1)
+                self._version = version
 
     def _count_login(self, outcome: Outcome, mechanism: str) -> None:
-        known = mechanism if (outcome, mechanism) in self._logins else OTHER
-        self._logins[outcome, known].inc()
+        known = mechanism if mechanism in _MECHANISMS else OTHER
+        self._logins.values[outcome, known] += 1
 
-    def _per_event(self) -> dict[EventType, Counter]:
-        counters = self._counters(
-            "mailkeep_events", "Events, by the name they have in the log.", "event", _EVENT_NAMES
-        )
-        return {kind: counters[kind.value] for kind in EventType}
-
-    def _login_counters(self) -> dict[tuple[Outcome, str], Counter]:
-        logins = Counter(
-            "mailkeep_logins",
-            "Logins, by how they ended.",
-            ["outcome", "mechanism"],
-            registry=self._registry,
-        )
-        return {
-            (outcome, mechanism): logins.labels(outcome.value, mechanism)
-            for outcome in Outcome
-            for mechanism in (*MECHANISMS, OTHER)
-        }
-
-    def _command_durations(self) -> dict[str, Histogram]:
-        durations = Histogram(
+    def _commands(self) -> Iterator[Metric]:
+        answered = {verb: sum(it.counts) for verb, it in self.commands.items()}
+        counts = _by_value("mailkeep_commands", "Commands answered.", "verb", answered)
+        counts.values.update(answered)
+        yield counts.metric()
+        yield histogram(
             "mailkeep_command_duration_seconds",
             "From a command's arrival to the end of its answer.",
-            ["verb"],
-            buckets=_COMMAND_BUCKETS_S,
-            registry=self._registry,
+            [((verb,), it) for verb, it in self.commands.items()],
+            ("verb",),
         )
-        return {verb: durations.labels(verb) for verb in (*VERBS, OTHER)}
 
-    def _counter(self, name: str, says: str) -> Counter:
-        return Counter(name, says, registry=self._registry)
-
-    def _counters(
-        self, name: str, says: str, label: str, values: Iterable[str]
-    ) -> dict[str, Counter]:
-        counter = Counter(name, says, [label], registry=self._registry)
-        return {value: counter.labels(value) for value in values}
-
-    def _histogram(self, name: str, says: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(name, says, buckets=buckets, registry=self._registry)
+    def _about_the_server(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "mailkeep_certificate_not_after_timestamp_seconds",
+            "When the certificate that is shown ends, in seconds since 1970.",
+            self._not_after_s,
+        )
+        build = GaugeMetricFamily("mailkeep_build_info", "1.", labels=["version"])
+        if self._version is not None:
+            build.add_metric([self._version], 1)
+        yield build
 
 
-_EVENT_NAMES = tuple(kind.value for kind in EventType)
+_ORDER = [*EventType]
+_CLASSES = sorted(Event.__subclasses__(), key=lambda of: _ORDER.index(of.type))
+_MECHANISMS = frozenset(MECHANISMS)
+_RAISING = frozenset(
+    {
+        *(types.MessageRead, types.DeletionDone, types.ConnectionOpened, types.TlsAgreed),
+        *(types.LoginAccepted, types.SessionEnded, types.LoginRefused, types.LoginDeferred),
+        *(types.LoginDelayed, types.ConnectionRefused, types.PrefixBanned, types.EventsDropped),
+        *(types.CertificateLoaded, types.Started),
+    }
+)
+"""What raises more than the count of its type."""
 
 
-class _BoundedCounter:
+def _by_value(name: str, says: str, label: str, values: Iterable[str]) -> Counts[str]:
+    return Counts(name, says, (label,), {value: (value,) for value in values})
+
+
+class _BoundedCounts:
     """A counter by reason: the first reasons have a series each, all others share one."""
 
-    def __init__(self, counter: Counter) -> None:
-        self._counter = counter
-        self._known: dict[str, Counter] = {OTHER: counter.labels(OTHER)}
+    def __init__(self, name: str, says: str) -> None:
+        self._counts = _by_value(name, says, "reason", (OTHER,))
 
-    def inc(self, reason: str, amount: int = 1) -> None:
-        known = self._known.get(reason)
-        if known is None:
-            known = self._known[OTHER]
-            if len(self._known) < REASONS_LIMIT and len(reason) <= _REASON_LENGTH:
-                known = self._known[reason] = self._counter.labels(reason)
-        known.inc(amount)
+    def add(self, reason: str, count: int) -> None:
+        """Count so many of a reason."""
+        values = self._counts.values
+        if reason not in values:
+            if len(values) < REASONS_LIMIT and len(reason) <= _REASON_LENGTH:
+                self._counts.add_series(reason, (reason,))
+            else:
+                reason = OTHER
+        values[reason] += max(count, 0)
 
-
-class _WithoutCreated(Collector):
-    """A registry without the time at which each series began, which Prometheus does not need.
-
-    The library can leave them out for a whole process only, and they would be half of all lines.
-    """
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
-
-    def collect(self) -> Iterator[Metric]:
-        for metric in self._registry.collect():
-            metric.samples = [one for one in metric.samples if not one.name.endswith("_created")]
-            yield metric
+    def metric(self) -> Metric:
+        """Return what is shown of it."""
+        return self._counts.metric()
 
 
 def _or_unknown(look_up: Callable[[], float]) -> float:

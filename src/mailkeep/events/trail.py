@@ -4,13 +4,18 @@ What is emitted is on the disk within a fraction of a second: in the chain of fi
 the table. While the disk takes nothing, the thread tries again and again, `ready` keeps logins and
 deletions waiting, and what else happens is counted instead of kept.
 
+Telling an event is an append to the queue; a lock is taken only to wake the thread, to wait and to
+drop. What a session does in a row is one line and one row (`runs`).
+
 Events that must not be missed have room when all others have none; who emits them without end and
 without `ready` loses them in the end too, for memory is finite, and that is told as an error.
 """
 
 import asyncio
 import contextlib
+import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -19,8 +24,10 @@ from pathlib import Path
 from mailkeep.database.engine import Database
 from mailkeep.database.errors import DatabaseUnavailable
 from mailkeep.events import trail_database
-from mailkeep.events.chain import Chain, Happened, open_chain
+from mailkeep.events.chain import Chain, open_chain
+from mailkeep.events.checkpoints import CHECKPOINT_EVENTS
 from mailkeep.events.records import Record
+from mailkeep.events.runs import Told, merged
 from mailkeep.events.trail_database import open_trail_database
 from mailkeep.events.types import (
     Event,
@@ -35,8 +42,9 @@ from mailkeep.events.types import (
 GROUP_S = 0.2
 """How long the first event of a group waits for others, so that an fsync is shared."""
 
-GROUP_EVENTS = 500
-"""A group that is full is written at once: 150 KB, a few milliseconds."""
+GROUP_EVENTS = 1000
+"""A group that is full is written at once: 300 KB, some ten milliseconds. No more: a checkpoint
+comes behind a group, and `verify` believes no trail without one where `UNSIGNED_LIMIT` says."""
 
 WAITING_EVENTS = 8000
 """With so many in the queue `ready` waits and other events are dropped: some seconds of a busy
@@ -76,9 +84,8 @@ MUST_NOT_MISS = frozenset(
 """What the question after a break-in is answered from."""
 
 
-def utc_now() -> datetime:
-    """Return the time."""
-    return datetime.now(UTC)
+_NO_NEED = sys.maxsize
+"""Queue's length at which the thread is woken while it is at work: it looks for itself."""
 
 
 class Trail:
@@ -89,23 +96,25 @@ class Trail:
         chain: Chain,
         database: Database,
         told: EventSink,
-        now: Callable[[], datetime],
+        now_ns: Callable[[], int],
         group_s: float,
     ) -> None:
         self._chain = chain
         self._database: Database | None = database
         self._database_path = database.path
         self._told = told
-        self._now = now
+        self._now_ns = now_ns
         self._group_s = group_s
         self._changed = threading.Condition()
-        self._queue: deque[Happened] = deque()
+        self._queue: deque[Told] = deque()
+        self._wake_from = _NO_NEED
+        """With so many in the queue, the one that is coming included, the thread is woken."""
         self._dropped = 0
         self._telling_dropped: EventsDropped | None = None
         self._closing = False
         self._given_up = threading.Event()
         self._waiting: dict[asyncio.Future[None], None] = {}
-        self._emitted = 0
+        self._taken = 0
         self._written = 0
         self._settling: list[tuple[int, asyncio.Future[None]]] = []
         self._is_failing = False
@@ -124,15 +133,17 @@ class Trail:
 
     def emit(self, event: Event) -> None:
         """Take note of an event; see `EventSink`."""
-        limit = LIMIT_EVENTS if event.type in MUST_NOT_MISS else WAITING_EVENTS
-        with self._changed:
-            if self._closing or len(self._queue) >= limit:
-                self._dropped += 1
-                return
-            self._queue.append((self._now(), event))
-            self._emitted += 1
-            if len(self._queue) in {1, GROUP_EVENTS}:
+        queue = self._queue
+        if (len(queue) >= WAITING_EVENTS or self._closing) and self._has_to_drop(event):
+            return
+        queue.append(Told(self._now_ns(), event))
+        if len(queue) >= self._wake_from:
+            with self._changed:
                 self._changed.notify_all()
+
+    def has_room(self) -> bool:
+        """Tell whether `ready` need not wait; see `EventSink`."""
+        return len(self._queue) < WAITING_EVENTS
 
     async def ready(self) -> None:
         """Return when an event that must not be missed has room; see `EventSink`."""
@@ -153,10 +164,11 @@ class Trail:
         For who keeps an event elsewhere until then, so that a crash does not lose it.
         """
         with self._changed:
-            if self._written >= self._emitted:
+            emitted = self._taken + len(self._queue)
+            if self._written >= emitted:
                 return
             turn = asyncio.get_running_loop().create_future()
-            self._settling.append((self._emitted, turn))
+            self._settling.append((emitted, turn))
         await turn
 
     def close(self, timeout_s: float = CLOSING_S) -> None:
@@ -188,31 +200,46 @@ class Trail:
                 return
             self._let_on(len(group))
 
-    def _next_group(self) -> list[Happened] | None:
+    def _has_to_drop(self, event: Event) -> bool:
+        """Tell whether an event has no place, and count it then."""
+        limit = LIMIT_EVENTS if event.type in MUST_NOT_MISS else WAITING_EVENTS
+        with self._changed:
+            is_dropped = self._closing or len(self._queue) >= limit
+            self._dropped += is_dropped
+        return is_dropped
+
+    def _next_group(self) -> list[Told] | None:
         """Wait for events or for a checkpoint's time; None when there is nothing left to do."""
         with self._changed:
-            due_s = self._chain.checkpoint_due_in_s(self._now())
-            self._changed.wait_for(lambda: self._queue or self._closing, due_s)
-            if self._queue and not self._closing:
-                self._changed.wait_for(
-                    lambda: len(self._queue) >= GROUP_EVENTS or self._closing, self._group_s
-                )
+            self._wait_for_events(1, self._chain.checkpoint_due_in_s(self._now()))
+            if self._queue:
+                self._wait_for_events(GROUP_EVENTS, self._group_s)
             group = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_EVENTS))]
             if self._dropped and not self._closing:
                 self._telling_dropped = EventsDropped(count=self._dropped)
-                group.append((self._now(), self._telling_dropped))
-                self._emitted += 1
+                group.append(Told(self._now_ns(), self._telling_dropped))
+            self._taken += len(group)
             is_end = self._closing and not group and not self._chain.end.events_unsigned
         return None if is_end else group
 
-    def _write(self, group: list[Happened]) -> bool:
+    def _wait_for_events(self, count: int, timeout_s: float | None) -> None:
+        """Wait until so many are there, or the program ends.
+
+        Who emits looks at `_wake_from` after the append, and this looks at the queue after it has
+        set it: one of the two sees the other.
+        """
+        self._wake_from = count
+        self._changed.wait_for(lambda: len(self._queue) >= count or self._closing, timeout_s)
+        self._wake_from = _NO_NEED
+
+    def _write(self, group: list[Told]) -> bool:
         """Write a group however long it takes; False when the program ends before."""
         records: list[Record] | None = None
         pause_s = FIRST_PAUSE_S
         while True:
             try:
                 if records is None:
-                    records = self._chain.append(group) if group else []
+                    records = self._append(group)
                 self._sign_if_due()
                 self._add(records)
             except Exception as failure:  # noqa: BLE001  # the worker's top: it goes on trying
@@ -225,6 +252,11 @@ class Trail:
                     self._put_back(group)
                 return False
             pause_s = min(2 * pause_s, LAST_PAUSE_S)
+
+    def _append(self, group: list[Told]) -> list[Record]:
+        if self._chain.end.events_unsigned >= CHECKPOINT_EVENTS:  # a crash kept it from being done
+            self._chain.sign(self._now())
+        return self._chain.append(merged(group)) if group else []
 
     def _sign_if_due(self) -> None:
         due_s = self._chain.checkpoint_due_in_s(self._now())
@@ -242,13 +274,16 @@ class Trail:
             self._close_database()
             raise
 
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._now_ns() / 1e9, UTC)
+
     def _pause(self, seconds: float) -> bool:
         """Wait before the next try; tell whether there is none."""
         with self._changed:
             self._changed.wait_for(self._given_up.is_set, seconds)
         return self._given_up.is_set()
 
-    def _put_back(self, group: list[Happened]) -> None:
+    def _put_back(self, group: list[Told]) -> None:
         with self._changed:
             self._queue.extendleft(reversed(group))
 
@@ -291,7 +326,7 @@ def open_trail(
     database: Path,
     told: EventSink,
     *,
-    now: Callable[[], datetime] = utc_now,
+    now_ns: Callable[[], int] = time.time_ns,
     group_s: float = GROUP_S,
 ) -> Trail:
     """Open a site's audit trail for writing, mended after a crash.
@@ -300,7 +335,7 @@ def open_trail(
         folder: of the chain's files, made when it is missing.
         database: the file with the table, made or filled when it is missing or behind.
         told: who is told of the trail's own troubles, from its thread: the log.
-        now: the time.
+        now_ns: the time, in nanoseconds since 1970.
         group_s: how long the first event of a group waits for others.
 
     Raises:
@@ -315,7 +350,7 @@ def open_trail(
     except BaseException:
         chain.close()
         raise
-    trail = Trail(chain, table, told, now, group_s)
+    trail = Trail(chain, table, told, now_ns, group_s)
     if torn_octets:
         mended = TrailMended(octets=torn_octets)
         trail.emit(mended)

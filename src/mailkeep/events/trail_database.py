@@ -10,14 +10,14 @@ Known limit: filling a lost table of millions of events takes minutes (some 20,0
 import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
-from datetime import UTC
 from itertools import chain, islice
 from pathlib import Path
+from typing import cast
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from mailkeep.database.engine import Database
-from mailkeep.database.errors import DatabaseUnavailable
+from mailkeep.database.errors import DatabaseUnavailable, unavailable
 from mailkeep.database.opening import open_database
 from mailkeep.events.checkpoints import is_checkpoint
 from mailkeep.events.records import (
@@ -79,7 +79,10 @@ def add_records(database: Database, records: Sequence[Record]) -> None:
         DatabaseUnavailable: nothing was added.
     """
     with database.writing() as connection:
-        _insert(connection, records)
+        try:
+            _insert(cast("sqlite3.Connection", connection.connection.driver_connection), records)
+        except sqlite3.Error as failure:
+            raise unavailable(database.path, failure) from failure
 
 
 def catch_up(database: Database, folder: Path) -> None:
@@ -124,26 +127,30 @@ def _open_filled(path: Path, folder: Path) -> Database:
     return database
 
 
-def _insert(connection: Connection, records: Sequence[Record]) -> None:
+def _insert(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
     """Write a row a record, many in a statement.
 
     A statement a row gives Python's lock away and takes it back for each, while the event loop
     wants it too: with events as they come, that cost both of them more than the writing itself.
+    And SQLAlchemy would cost more than SQLite.
     """
     rest = [_values_of(record) for record in records]
     for count in _ROWS_A_STATEMENT:
         while len(rest) >= count:
             some, rest = rest[:count], rest[count:]
-            connection.exec_driver_sql(_INSERTS[count], tuple(chain.from_iterable(some)))
+            connection.execute(_INSERTS[count], [*chain.from_iterable(some)])
 
 
 def _values_of(record: Record) -> tuple[object, ...]:
-    """Return a row in the order of `_COLUMNS`; the time in the form of SQLAlchemy's SQLite."""
+    """Return a row in the order of `_COLUMNS`; the time in the form of SQLAlchemy's SQLite.
+
+    A run is one row, under the number of its first event; what its events differ in is in `fields`.
+    """
     asked_by = record.fields.get
     name_untrusted = asked_by("name")
     return (
         record.seq,
-        record.at.astimezone(UTC).isoformat(" ", "microseconds").removesuffix("+00:00"),
+        record.time_text.replace("T", " ")[:-1],
         record.type,
         *[None if (value := asked_by(name)) is None else _text(value) for name in _ASKED_BY],
         None if name_untrusted is None else fold_name(str(name_untrusted)),
@@ -152,7 +159,7 @@ def _values_of(record: Record) -> tuple[object, ...]:
 
 
 def _text(value: FieldValue) -> str:
-    text = str(value)
+    text = value if isinstance(value, str) else str(value)
     return text if text.isascii() else storable(text)
 
 

@@ -148,6 +148,8 @@ class _Walk:
         self._before = _Place("", 0, b"")
         self._head = NOTHING_BEFORE
         self._seq = 0
+        self._before_seq = 0
+        """By which number the line before is named: a run of events by its first."""
         self._signed = Checkpoint(0, NOTHING_BEFORE, NOTHING_BEFORE)
         self._signed_link = NOTHING_BEFORE
         self._checkpoints = 0
@@ -196,7 +198,8 @@ class _Walk:
         return line
 
     def _take_event(self, place: _Place, line: Line, after: _Place | None) -> None:
-        seq = record_in(line).seq
+        record = record_in(line)
+        seq = record.seq
         expected = self._seq + 1
         if seq > expected:
             raise _Break(expected, place, f"missing: record {seq} stands in its place")
@@ -204,9 +207,10 @@ class _Walk:
             raise _Break(seq, place, f"it stands in the place of record {expected}")
         if line.get("prev") != self._head:
             raise self._misfit(place, after)
-        if seq - self._signed.seq > UNSIGNED_LIMIT:
+        last = seq + record.count - 1
+        if last - self._signed.seq > UNSIGNED_LIMIT:
             raise _Break(self._signed.seq + 1, place, "no checkpoint follows where one must")
-        self._seq = seq
+        self._before_seq, self._seq = seq, last
 
     def _misfit(self, place: _Place, after: _Place | None) -> _Break:
         """Tell which of two lines that do not fit was changed: the one after tells."""
@@ -215,7 +219,7 @@ class _Walk:
         return self._changed_before("changed: the record after it says so")
 
     def _changed_before(self, reason: str) -> _Break:
-        return _Break(max(self._seq, 1), self._before, reason)
+        return _Break(max(self._before_seq, 1), self._before, reason)
 
     def _take_checkpoint(self, place: _Place, line: Line) -> None:
         checkpoint = checkpoint_in(line)
@@ -234,6 +238,7 @@ class _Walk:
             )
         self._witness.compare(checkpoint.seq, place)
         self._signed, self._signed_link = checkpoint, digest(place.octets)
+        self._before_seq = checkpoint.seq
         self._checkpoints += 1
 
 
