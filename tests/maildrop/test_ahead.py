@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from mailkeep.maildrop import MessageGone
-from mailkeep.maildrop.maildir.ahead import AHEAD_OCTETS, AHEAD_S, Ahead
+from mailkeep.maildrop.maildir import ahead as ahead_module
+from mailkeep.maildrop.maildir import messages as messages_module
+from mailkeep.maildrop.maildir.ahead import AHEAD_OCTETS, AHEAD_S, Ahead, Room
 from mailkeep.testing.maildir_site import MaildirSite, maildir_site
 from mailkeep.testing.store_contract import whole, wire_form
-from mailkeep.values import Index
+from mailkeep.values import Index, Octets
 
 SMALL = 12
 
@@ -38,8 +40,9 @@ def hops() -> Iterator[Hops]:
 
 
 @pytest.fixture
-def site(tmp_path: Path, hops: Hops) -> Iterator[MaildirSite]:
-    """One account, whose messages are read in hops that are counted."""
+def site(tmp_path: Path, hops: Hops, monkeypatch: pytest.MonkeyPatch) -> Iterator[MaildirSite]:
+    """One account, whose messages are read in hops that are counted, however busy the machine."""
+    monkeypatch.setattr(messages_module, "SPENT_S", 1000.0)
     with maildir_site(tmp_path, files=hops) as site:
         yield site
 
@@ -81,9 +84,25 @@ async def test_what_is_no_row_is_read_one_by_one(
     await maildrop.close()
 
 
-async def test_more_than_there_is_room_for_is_not_read_ahead(site: MaildirSite, hops: Hops) -> None:
+async def test_more_than_there_is_room_for_is_not_read_ahead(
+    site: MaildirSite, hops: Hops, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Memory of a session is bounded, and a big message is worth a hop of its own."""
-    messages = put_small(site, octets=AHEAD_OCTETS)
+    monkeypatch.setattr(ahead_module, "AHEAD_OCTETS", 1000)
+    messages = put_small(site, octets=1000)
+    maildrop = await site.open()
+    for number in range(SMALL):
+        assert await whole(maildrop, number) == wire_form(messages[number])
+    assert hops.count == SMALL
+    await maildrop.close()
+
+
+async def test_a_slow_disk_is_not_made_slower(
+    site: MaildirSite, hops: Hops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for one message does not wait for fifty that each need a seek."""
+    monkeypatch.setattr(messages_module, "SPENT_S", -1.0)
+    messages = put_small(site)
     maildrop = await site.open()
     for number in range(SMALL):
         assert await whole(maildrop, number) == wire_form(messages[number])
@@ -131,14 +150,36 @@ async def test_top_takes_nothing_that_was_read_for_retr(site: MaildirSite) -> No
 def in_a_row(ahead: Ahead[str]) -> None:
     ahead.asked(Index(0))
     ahead.asked(Index(1))
-    assert ahead.is_row
+    assert ahead.worth_octets == AHEAD_OCTETS
+
+
+async def test_all_sessions_together_read_no_more_ahead_than_there_is_room_for() -> None:
+    """When 1,800 sessions download, each has some messages and none has many."""
+    room = Room(100)
+    first: Ahead[str] = Ahead(room)
+    second: Ahead[str] = Ahead(room)
+    for ahead in (first, second):
+        assert ahead.worth_octets == 0
+        ahead.asked(Index(0))
+        ahead.asked(Index(1))
+    first.keep({Index(2): ("two", Octets(60)), Index(3): ("three", Octets(30))})
+    assert second.worth_octets == 10
+    assert first.asked(Index(2)) == "two"
+    assert second.worth_octets == 70
+    first.drop()
+    first.drop()
+    assert second.worth_octets == 100
+    first.keep({Index(3): ("three", Octets(130))})
+    assert second.worth_octets == 0
+    first.keep({})
+    assert room.left_octets == 100
 
 
 async def test_what_was_read_ahead_is_given_once() -> None:
     """Asked again, the file is read again."""
-    ahead: Ahead[str] = Ahead()
+    ahead: Ahead[str] = Ahead(Room())
     in_a_row(ahead)
-    ahead.keep({Index(2): "two"})
+    ahead.keep({Index(2): ("two", Octets(3))})
     assert [ahead.asked(Index(2)), ahead.asked(Index(2))] == ["two", None]
 
 
@@ -151,10 +192,10 @@ async def test_nothing_is_kept_for_longer_than_said(monkeypatch: pytest.MonkeyPa
         due.append((delay_s, call))
         return asyncio.TimerHandle(delay_s, call, (), loop)
 
-    ahead: Ahead[str] = Ahead()
+    ahead: Ahead[str] = Ahead(Room())
     in_a_row(ahead)
     monkeypatch.setattr(loop, "call_later", call_later)
-    ahead.keep({Index(2): "two"})
+    ahead.keep({Index(2): ("two", Octets(3))})
     [(delay_s, drop)] = due
     assert delay_s == AHEAD_S
     drop()

@@ -22,16 +22,19 @@ def files(maildir: Path) -> dict[str, bytes]:
     return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in maildir.glob("*/*")}
 
 
-@pytest.mark.parametrize("stored", [b"", b"x", b"a\nb\n", b"a\r\nb", b"\0\xff\r", b"y\n" * 99_999])
-def test_a_message_is_in_new_as_it_came(tmp_path: Path, stored: bytes) -> None:
+@pytest.mark.parametrize(
+    "message", [b"", b"x", b"a\nb\n", b"a\r\nb", b"\0\xff\r", b"y\n" * 99_999, b"z\r\n" * 50_000]
+)
+def test_a_message_is_in_new_as_it_goes_over_the_wire(tmp_path: Path, message: bytes) -> None:
     """maildir(5): tmp, then new; the name has the size stored (S) and on the wire (W)."""
     maildir = tmp_path / "mail" / "alice"
-    base = deliver(maildir, io.BytesIO(stored), HOST)
-    assert files(maildir) == {f"new/{os.fsdecode(base)}": stored}
-    wire = stored.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-    missing = 0 if wire.endswith(b"\r\n") or not wire else 2
-    assert re.search(rb",S=([0-9]+),W=", base)[1] == b"%d" % len(stored)  # type: ignore[index]  # it is there
-    assert announced_octets(base) == len(wire) + missing
+    base = deliver(maildir, io.BytesIO(message), HOST)
+    wire = message.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    if wire and not wire.endswith(b"\r\n"):
+        wire += b"\r\n"
+    assert files(maildir) == {f"new/{os.fsdecode(base)}": wire}
+    assert re.search(rb",S=([0-9]+),W=", base)[1] == b"%d" % len(wire)  # type: ignore[index]  # it is there
+    assert announced_octets(base) == len(wire)
     assert uidl_of(base) == base
 
 
@@ -142,7 +145,7 @@ def test_a_disk_that_takes_a_little_at_a_time_gets_it_all(
     real = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, octets: real(descriptor, octets[:7]))
     deliver(tmp_path, io.BytesIO(b"0123456789" * 10), HOST)
-    assert list(files(tmp_path).values()) == [b"0123456789" * 10]
+    assert list(files(tmp_path).values()) == [b"0123456789" * 10 + b"\r\n"]
 
 
 def test_a_message_already_there_is_not_replaced(
@@ -151,10 +154,10 @@ def test_a_message_already_there_is_not_replaced(
     """maildir(5) links, which never overwrites: a clash of names fails and harms nobody."""
     unique = UniqueName.make(HOST)
     monkeypatch.setattr(UniqueName, "make", lambda _: unique)
-    base = deliver(tmp_path, io.BytesIO(b"first"), HOST)
+    base = deliver(tmp_path, io.BytesIO(b"first\r\n"), HOST)
     with pytest.raises(FileExistsError):
         deliver(tmp_path, io.BytesIO(b"other"), HOST)
-    assert files(tmp_path) == {f"new/{os.fsdecode(base)}": b"first"}
+    assert files(tmp_path) == {f"new/{os.fsdecode(base)}": b"first\r\n"}
 
 
 def test_what_failed_deliveries_left_goes_after_36_hours(tmp_path: Path) -> None:

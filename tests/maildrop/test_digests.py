@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -18,10 +19,12 @@ from mailkeep.maildrop.listing import PackedStrings
 from mailkeep.maildrop.maildir import Written, deliver
 from mailkeep.maildrop.maildir import digests as digests_module
 from mailkeep.maildrop.maildir.digests import (
+    AS_SENT,
+    DOT_FREE,
     TOGETHER,
     Digest,
     DigestIndex,
-    SessionDigests,
+    KnownDigests,
     remember_delivered,
 )
 from mailkeep.maildrop.maildir.reading import PIECE_OCTETS
@@ -350,18 +353,24 @@ async def test_a_session_that_reads_opens_the_index_once_a_group(
     assert len(opened) == 2
 
 
-async def test_a_full_group_is_written_before_the_end(site: MaildirSite) -> None:
+async def test_many_are_written_before_the_end(
+    site: MaildirSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A long session that ends badly has remembered nearly all."""
-    for number in range(TOGETHER + 1):
+    monkeypatch.setattr(digests_module, "WRITTEN_TOGETHER", 10)
+    for number in range(11):
         site.put(f"{1000 + number}.a", b"%d\n" % number)
     maildrop = await site.open()
-    for place in range(TOGETHER + 1):
+    body = await maildrop.read(Index(0))
+    body.close()
+    assert not site.digests.exists()
+    for place in range(11):
         await digest(maildrop, place)
     with DigestIndex(site.digests) as index:
-        assert index.count() == TOGETHER
+        assert index.count() == 10
     await maildrop.close()
     with DigestIndex(site.digests) as index:
-        assert index.count() == TOGETHER + 1
+        assert index.count() == 11
 
 
 async def test_what_is_fetched_and_deleted_leaves_nothing(
@@ -431,7 +440,94 @@ def test_names_of_any_kind_are_found(
 
 def test_a_digest_holds_for_one_stamp(tmp_path: Path) -> None:
     """A session asks with the stamp of the file that it has opened."""
-    session = SessionDigests(tmp_path / "1.digests", PackedStrings([b"a"]))
-    session.learn(Index(0), b"stamp", "ab" * 32)
-    assert session.find(Index(0), b"stamp") == "ab" * 32
-    assert session.find(Index(0), b"another") is None
+    known = KnownDigests(lambda: tmp_path / "1.digests", PackedStrings([b"a"]))
+    digest = Digest(b"a", b"stamp", b"x" * 32)
+    known.learn(Index(0), digest)
+    assert known.find(Index(0), b"stamp") == digest
+    assert known.find(Index(0), b"another") is None
+
+
+def test_what_is_known_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads all of a big maildrop does not fill the memory, and finds all that is written."""
+    monkeypatch.setattr(digests_module, "GROUPS_KEPT", 2)
+    bases = [b"%05d" % number for number in range(5 * TOGETHER)]
+    with DigestIndex(tmp_path / "1.digests") as index:
+        index.remember([Digest(base, b"stamp", b"x" * 32) for base in bases])
+    known = KnownDigests(lambda: tmp_path / "1.digests", PackedStrings(bases))
+    for _ in range(2):
+        assert all(known.find(Index(place), b"stamp") for place in range(len(bases)))
+    most = known.memory_octets
+    assert known.find(Index(0), b"stamp")
+    assert 0 < known.memory_octets == most
+    assert most < 3 * TOGETHER * 1000
+
+
+async def test_a_session_ends_while_its_digests_are_still_looked_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop asks what they weigh; it must not wait for a thread that waits for a disk."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def look_up(*_: object) -> dict[bytes, Digest]:
+        begun.set()
+        go_on.wait(30)
+        return {}
+
+    known = KnownDigests(lambda: tmp_path / "1.digests", PackedStrings([b"a"]))
+    monkeypatch.setattr(DigestIndex, "look_up", look_up)
+    thread = threading.Thread(target=known.find, args=(Index(0), b"stamp"))
+    thread.start()
+    begun.wait(30)
+    asking = threading.Thread(target=lambda: (known.memory_octets, known.has_unwritten))
+    asking.start()
+    asking.join(10)
+    is_waiting = asking.is_alive()
+    go_on.set()
+    thread.join()
+    assert not is_waiting
+
+
+@pytest.mark.parametrize(
+    ("stored", "marks"),
+    [
+        (b"a\r\nb\r\n", AS_SENT | DOT_FREE),
+        (b"a\nb\n", DOT_FREE),
+        (b"a\r\n.b\r\n", AS_SENT),
+        (b".a\n", 0),
+        (b"a.\nb", DOT_FREE),
+        (b"", AS_SENT | DOT_FREE),
+    ],
+)
+@pytest.mark.parametrize("body_lines", [None, 0])
+async def test_what_spares_work_is_found_out_with_the_digest(
+    site: MaildirSite, stored: bytes, marks: int, body_lines: int | None
+) -> None:
+    """That a file goes out as it lies, and needs no stuffing: by whichever command was first."""
+    site.put("1.a", stored)
+    maildrop = await site.open()
+    await digest(maildrop, 0, body_lines=body_lines)
+    await maildrop.close()
+    with DigestIndex(site.digests) as index:
+        assert index.look_up([b"1.a"])[b"1.a"].marks == marks
+    maildrop = await site.open()
+    body = await maildrop.read(Index(0))
+    assert body.is_dot_free == bool(marks & DOT_FREE)
+    body.close()
+    assert await whole(maildrop, 0) == wire_form(stored)
+    await maildrop.close()
+
+
+async def test_an_index_of_an_older_version_is_made_again(
+    site: MaildirSite, hashed: list[None]
+) -> None:
+    """It lacks a column; what was in it is found out again, once."""
+    site.put("1.a", b"x\n")
+    site.index.mkdir()
+    change(
+        site.digests,
+        "CREATE TABLE digests (base BLOB PRIMARY KEY, stamp BLOB NOT NULL, sha256 BLOB NOT NULL,"
+        " seal INTEGER NOT NULL) WITHOUT ROWID",
+    )
+    for _ in range(2):
+        assert await read_all(site) == [expected(b"x\n")]
+    assert hashed == [None]

@@ -17,6 +17,7 @@ from mailkeep.values import Index, Octets, Uidl
 def test_packed_strings_are_the_strings(strings: list[bytes]) -> None:
     """Packing changes nothing but the room it takes."""
     packed = PackedStrings(strings)
+    assert packed.all() == strings
     assert [packed[Index(place)] for place in range(len(packed))] == strings
     with pytest.raises(IndexError):
         packed[Index(len(strings))]
@@ -33,6 +34,20 @@ def test_a_listing_over_columns_is_the_listing() -> None:
         assert [(listing.uidl(Index(i)), listing.octets(Index(i))) for i in (0, 1)] == messages
         assert listing.total_octets == 5 + 2**33
         assert len(listing) == 2
+        assert listing.uidls() == [b"a", b"b"]
+        assert listing.sizes() == [5, 2**33]
+
+
+def test_what_is_made_of_a_listing_is_kept_with_it_and_weighs() -> None:
+    """Who keeps listings must know what they take."""
+    listing = Listing([(Uidl(b"a"), Octets(5))])
+    before = listing.memory_octets
+    assert listing.kept("lines") is None
+    listing.keep("lines", b"1 a\r\n")
+    listing.keep("other lines", b"1 5\r\n")
+    listing.keep("lines", b"1 a\r\n")
+    assert listing.kept("lines") == b"1 a\r\n"
+    assert listing.memory_octets == before + 10
 
 
 def test_a_hundred_thousand_messages_cost_no_hundred_thousand_objects() -> None:

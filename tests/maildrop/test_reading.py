@@ -2,6 +2,8 @@
 
 import errno
 import os
+from collections.abc import Iterator
+from itertools import count as count_from
 
 import pytest
 
@@ -37,15 +39,14 @@ async def octets_until_refused(maildrop: Maildrop) -> int:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many octets each read took from a message's file."""
     taken: list[int] = []
-    real = os.read
+    real = os.pread
 
-    def read(descriptor: int, octets: int) -> bytes:
-        chunk = real(descriptor, octets)
-        if octets == PIECE_OCTETS:
-            taken.append(len(chunk))
+    def pread(descriptor: int, octets: int, offset: int) -> bytes:
+        chunk = real(descriptor, octets, offset)
+        taken.append(len(chunk))
         return chunk
 
-    monkeypatch.setattr(os, "read", read)
+    monkeypatch.setattr(os, "pread", pread)
     return taken
 
 
@@ -138,11 +139,12 @@ async def test_a_read_error_is_told(site: MaildirSite, monkeypatch: pytest.Monke
     body = await maildrop.read(Index(0))
     await body.next_piece()
 
-    def read(*_: object) -> bytes:
+    def pread(*_: object) -> bytes:
         raise OSError(errno.EIO, "bad sector")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "read", read)
+        patch.setattr(os, "pread", pread)
+        patch.setattr(os, "preadv", pread)
         with pytest.raises(MessageUnreadable, match="bad sector"):
             await body.next_piece()
     assert site.open_files() == []
@@ -168,16 +170,16 @@ async def test_top_is_not_refused_for_what_it_does_not_send(
     """A bad sector behind the top leaves the digest unknown, and the top is sent."""
     site.put("1.a,W=1", LONG)
     maildrop = await site.open()
-    real = os.read
+    real = os.pread
     left = [1]
 
-    def read(descriptor: int, octets: int) -> bytes:
-        if octets == PIECE_OCTETS and not left.pop():
+    def pread(descriptor: int, octets: int, offset: int) -> bytes:
+        if not left.pop():
             raise OSError(errno.EIO, "bad sector")
         left.append(0)
-        return real(descriptor, octets)
+        return real(descriptor, octets, offset)
 
-    monkeypatch.setattr(os, "read", read)
+    monkeypatch.setattr(os, "pread", pread)
     body = await maildrop.read(Index(0), body_lines=1)
     assert await all_pieces(body) == [wire_form(LONG[:28])]
     assert body.sha256 is None
@@ -224,4 +226,103 @@ async def test_a_file_of_another_owner_is_read_with_notice(
     monkeypatch.setattr(os, "open", open_as_another)
     maildrop = await site.open()
     assert await whole(maildrop, 0) == b"x\r\n"
+    await maildrop.close()
+
+
+async def known(site: MaildirSite) -> Maildrop:
+    """Return a session on a message that was read before, so that nothing has to be found out."""
+    maildrop = await site.open()
+    await digest(maildrop, 0)
+    return maildrop
+
+
+class Cached:
+    """What the page cache has of a file: the octets of each answer, or why there is none."""
+
+    def __init__(self, answers: Iterator[int | OSError]) -> None:
+        self._answers = answers
+        self._real = os.preadv
+
+    def __call__(self, descriptor: int, buffers: list[memoryview], offset: int, flags: int) -> int:
+        assert flags == os.RWF_NOWAIT
+        answer = next(self._answers)
+        if isinstance(answer, OSError):
+            raise answer
+        return self._real(descriptor, [buffers[0][:answer]], offset)
+
+
+async def test_what_is_cached_takes_no_further_hop(site: MaildirSite, reads: list[int]) -> None:
+    """The first piece comes with the opening; the loop takes the others where nobody waits."""
+    site.put("1.a", LONG)
+    maildrop = await known(site)
+    reads.clear()
+    assert await whole(maildrop, 0) == wire_form(LONG)
+    assert reads == [PIECE_OCTETS]
+    assert site.open_files() == []
+    await maildrop.close()
+
+
+@pytest.mark.parametrize(
+    "cause", [BlockingIOError(), OSError(errno.EOPNOTSUPP, "no"), OSError(errno.EIO, "bad sector")]
+)
+@pytest.mark.parametrize("period", [1, 2, 3])
+@pytest.mark.parametrize("octets", [PIECE_OCTETS, 4096, 1000])
+async def test_what_is_cached_in_part_is_whole(
+    site: MaildirSite, monkeypatch: pytest.MonkeyPatch, cause: OSError, period: int, octets: int
+) -> None:
+    """Any part of a file may be in memory, on any file system; a piece stays bounded."""
+    site.put("1.a", LONG)
+    maildrop = await known(site)
+    answers = (cause if count % period == 0 else octets for count in count_from(1))
+    monkeypatch.setattr(os, "preadv", Cached(answers))
+    pieces = await all_pieces(await maildrop.read(Index(0)))
+    assert b"".join(pieces) == wire_form(LONG)
+    assert max(map(len, pieces)) <= 4 * PIECE_OCTETS
+    assert site.open_files() == []
+    await maildrop.close()
+
+
+@pytest.mark.parametrize("wrong_by", [-(10**4), -1, 1, 10**4])
+async def test_a_wrong_size_is_found_by_the_loop_too(site: MaildirSite, wrong_by: int) -> None:
+    """TOP has made the digest known; RETR then finds the size wrong, and does not count here."""
+    announced = len(wire_form(LONG)) + wrong_by
+    site.put(f"1.a,W={announced}", LONG)
+    maildrop = await site.open()
+    await whole(maildrop, 0, body_lines=0)
+    assert await octets_until_refused(maildrop) < announced
+    assert site.open_files() == []
+    await maildrop.close()
+    maildrop = await site.open()
+    assert await whole(maildrop, 0) == wire_form(LONG)
+    await maildrop.close()
+
+
+@pytest.mark.parametrize("stored", [b"x\n", b"x\r\n", b"", b"x", LONG, wire_form(LONG)], ids=len)
+async def test_a_known_message_that_changed_is_not_taken_for_what_it_was(
+    site: MaildirSite, stored: bytes
+) -> None:
+    """What spares work holds for one file: another in its place is read like a new one."""
+    path = site.put("1.a", b"abc\r\n" * 3)
+    maildrop = await known(site)
+    await maildrop.close()
+    path.write_bytes(stored)
+    maildrop = await site.open()
+    assert await whole(maildrop, 0) == wire_form(stored)
+    assert await whole(maildrop, 0) == wire_form(stored)
+    await maildrop.close()
+
+
+async def test_a_short_message_cut_shorter_after_it_was_looked_at_is_refused(
+    site: MaildirSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a file's status and its octets a neighbour may still write."""
+    site.put("1.a", b"abc\n")
+    maildrop = await known(site)
+    real = os.pread
+    monkeypatch.setattr(os, "pread", lambda d, octets, at: real(d, min(octets, max(2 - at, 0)), at))
+    with pytest.raises(MessageUnreadable):
+        await maildrop.read(Index(0))
+    monkeypatch.setattr(os, "pread", real)
+    assert await whole(maildrop, 0) == b"abc\r\n"
+    assert site.open_files() == []
     await maildrop.close()

@@ -275,7 +275,7 @@ async def test_one_unreadable_message_does_not_close_the_maildrop(
     site.put("2.good", b"good\n")
     real = folder_module.Folders.open_message
 
-    def open_message(folders: folder_module.Folders, base: bytes) -> int:
+    def open_message(folders: folder_module.Folders, base: bytes) -> tuple[int, os.stat_result]:
         if base == b"1.bad":
             raise OSError(errno.EIO, "bad sector")
         return real(folders, base)
@@ -322,7 +322,7 @@ async def test_trouble_of_the_whole_system_closes_the_maildrop(
 ) -> None:
     """Without descriptors every size would be wrong: try again later."""
 
-    def open_message(*_: object) -> int:
+    def open_message(*_: object) -> tuple[int, os.stat_result]:
         raise OSError(errno.EMFILE, "too many open files")
 
     site.put("1.a")

@@ -99,10 +99,14 @@ def test_finish_may_be_asked_again() -> None:
 
 
 @given(messages, st.lists(st.integers(0, 300)))
-def test_length_and_digest_are_those_of_the_wire_form(stored: bytes, places: list[int]) -> None:
+def test_what_is_found_out_of_a_message_is_of_its_wire_form(
+    stored: bytes, places: list[int]
+) -> None:
     """What is told of a message is told of what is sent, wherever the chunks are cut."""
     digest = WireDigest()
-    for chunk in cut(stored, places):
-        digest.feed(chunk)
+    sent = b"".join([digest.feed(chunk) for chunk in cut(stored, places)]) + digest.finish()
     wire = naive(stored)
-    assert digest.finish() == (len(wire), hashlib.sha256(wire).hexdigest())
+    assert sent == wire
+    assert (digest.octets, digest.sha256) == (len(wire), hashlib.sha256(wire).hexdigest())
+    assert digest.is_as_fed == (stored == wire)
+    assert digest.is_dot_free == (not wire.startswith(b".") and b"\n." not in wire)

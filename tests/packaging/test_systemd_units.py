@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.harness.programs import find_program
 
-from mailkeep.app.opening import FILE_THREADS, OPENING_THREADS
+from mailkeep.maildrop.maildir.store import FILE_THREADS, OPENING_THREADS
 
 UNITS = Path(__file__).parents[2] / "packaging" / "systemd"
 EXPOSURE_LIMIT = 20

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 from mailkeep.accounts.changes import POLICY
 from mailkeep.accounts.directory import AccountDirectory
@@ -19,12 +18,6 @@ from mailkeep.maildrop.maildir import MaildirPaths
 from mailkeep.maildrop.maildir.store import MaildirStore
 from mailkeep.server import send_notice
 from mailkeep.site import Site
-
-OPENING_THREADS = 4
-"""Maildrops that may be listed at once; one that has to be counted does not stop the others."""
-
-FILE_THREADS = 8
-"""Messages that may be read or removed at once: the disk's business, not the processor's."""
 
 
 @contextlib.contextmanager
@@ -88,13 +81,8 @@ def open_store(site: Site) -> MaildirStore:
     Raises:
         OSError: the site's file of leases cannot be opened.
     """
-    return MaildirStore(
-        MaildirPaths(site.folder, site.settings.maildrops.path),
-        Leases(site.run / "leases"),
-        site.index,
-        opening=ThreadPoolExecutor(OPENING_THREADS, thread_name_prefix="opening"),
-        files=ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="files"),
-    )
+    paths = MaildirPaths(site.folder, site.settings.maildrops.path)
+    return MaildirStore(paths, Leases(site.run / "leases"), site.index)
 
 
 def tell_server(site: Site, notice: Mapping[str, object]) -> bool:

@@ -7,6 +7,7 @@ that follows from something the store keeps anyway is worked out when it is aske
 
 from array import array
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import Protocol
 
 from mailkeep.values import Index, Octets, Uidl
@@ -19,6 +20,9 @@ class UidlColumn(Protocol):
 
     def __getitem__(self, index: Index, /) -> bytes: ...
 
+    def all(self) -> list[bytes]:
+        """Return every one, in order."""
+
 
 class PackedStrings:
     """An immutable sequence of byte strings in two objects.
@@ -29,16 +33,50 @@ class PackedStrings:
     __slots__ = ("_ends", "_joined")
 
     def __init__(self, strings: Iterable[bytes]) -> None:
-        joined = bytearray()
-        ends = array("I")
-        for string in strings:
-            joined += string
-            ends.append(len(joined))
-        self._joined = bytes(joined)
-        self._ends = ends
+        listed = list(strings)
+        self._joined = b"".join(listed)
+        self._ends = array("I", accumulate(map(len, listed)))
 
     def __len__(self) -> int:
         return len(self._ends)
+
+    @property
+    def octets(self) -> int:
+        """What they take in memory."""
+        return len(self._joined) + self._ends.itemsize * len(self._ends)
+
+    @property
+    def joined(self) -> bytes:
+        """All of them, end to end."""
+        return self._joined
+
+    @property
+    def ends(self) -> "array[int]":
+        """Where each one ends; not to be changed."""
+        return self._ends
+
+    @classmethod
+    def of_parts(cls, joined: bytes, ends: "array[int]") -> "PackedStrings":
+        """Return the strings that lie end to end in `joined`, without looking at each."""
+        packed = cls(())
+        packed._joined = joined
+        packed._ends = ends
+        return packed
+
+    def extended(self, strings: Iterable[bytes]) -> "PackedStrings":
+        """Return these strings and more behind them."""
+        more = PackedStrings(strings)
+        start = len(self._joined)
+        ends = self._ends + array("I", [start + end for end in more._ends])
+        return PackedStrings.of_parts(self._joined + more._joined, ends)
+
+    def all(self) -> list[bytes]:
+        """Return every one, at a third of what asking for each costs."""
+        joined, start, strings = self._joined, 0, []
+        for end in self._ends:
+            strings.append(joined[start:end])
+            start = end
+        return strings
 
     def __getitem__(self, index: Index, /) -> bytes:
         if index < 0:
@@ -47,9 +85,12 @@ class PackedStrings:
 
 
 class Listing:
-    """Unique-id and size of every message of a snapshot, by index."""
+    """Unique-id and size of every message of a snapshot, by index.
 
-    __slots__ = ("_octets", "_uidls", "total_octets")
+    Several sessions may share one, one after the other, if nothing has changed between them.
+    """
+
+    __slots__ = ("_kept", "_octets", "_uidls", "total_octets")
 
     def __init__(self, messages: Iterable[tuple[Uidl, Octets]]) -> None:
         sizes = array("Q")
@@ -61,6 +102,7 @@ class Listing:
 
         self._uidls: UidlColumn = PackedStrings(uidls())
         self._octets = sizes
+        self._kept: dict[str, bytes] = {}
         self.total_octets = Octets(sum(sizes))
 
     @classmethod
@@ -89,3 +131,29 @@ class Listing:
     def uidl(self, index: Index) -> Uidl:
         """Return the unique-id."""
         return Uidl(self._uidls[index])
+
+    def uidls(self) -> list[bytes]:
+        """Return all unique-ids in order, for less than asking for each."""
+        return self._uidls.all()
+
+    def sizes(self) -> list[int]:
+        """Return the sizes of all wire forms in order."""
+        return self._octets.tolist()
+
+    def kept(self, name: str) -> bytes | None:
+        """Return what `keep` was given under this name, for this listing or the very same one."""
+        return self._kept.get(name)
+
+    def keep(self, name: str, made: bytes) -> None:
+        """Keep what was made of the whole listing as long as the listing itself.
+
+        Args:
+            name: of what it is.
+            made: the octets; the caller decides how many are worth it.
+        """
+        self._kept[name] = made
+
+    @property
+    def memory_octets(self) -> int:
+        """What the sizes, and what was made of the listing, take in memory."""
+        return self._octets.itemsize * len(self) + sum(map(len, self._kept.values()))

@@ -12,7 +12,8 @@ from itertools import count
 
 from mailkeep.maildrop.listing import Listing
 from mailkeep.maildrop.seam import MaildropBusy, MaildropUnavailable, MessageGone, Removal
-from mailkeep.message import TopCut, WireForm
+from mailkeep.message import TopCut
+from mailkeep.message import wire_form as wire_form  # noqa: PLC0414  # who fills it compares
 from mailkeep.values import AccountId, Address, Index, Octets, Uidl
 
 PIECE_OCTETS = 1 << 16
@@ -134,6 +135,8 @@ class MemoryBody:
         self._sent = 0
         self.sha256: str | None = sha256
         """Of the whole message, whatever of it is sent."""
+        self.is_dot_free = False
+        """Nobody looked."""
 
     async def next_piece(self) -> bytes:
         """Return the next octets, `b""` at the end (see `Body.next_piece`)."""
@@ -144,9 +147,3 @@ class MemoryBody:
     def close(self) -> None:
         """Let go of the message."""
         self._wire = b""
-
-
-def wire_form(stored: bytes) -> bytes:
-    """Return the wire form of a whole message."""
-    form = WireForm()
-    return form.feed(stored) + form.finish()

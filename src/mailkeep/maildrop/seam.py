@@ -65,6 +65,12 @@ class Body(Protocol):
         out (a message that changes, or breaks off, while it is read).
         """
 
+    @property
+    def is_dot_free(self) -> bool:
+        """Whether it is known that no line of the message begins with a dot (see RFC 1939 section
+        3): then nothing of what is returned has to be stuffed. False says nothing.
+        """
+
     async def next_piece(self) -> bytes:
         """Return the next octets of the wire form (not stuffed), `b""` at the end.
 
@@ -78,7 +84,11 @@ class Body(Protocol):
 
 
 class Maildrop(Protocol):
-    """One open maildrop: a snapshot, and the lease on it until `close`."""
+    """One open maildrop: a snapshot, and the lease on it until `close`.
+
+    A call may be begun outside of a task: until its first wait it must not ask for its task, as
+    `asyncio.timeout` does.
+    """
 
     @property
     def listing(self) -> Listing:

@@ -1,6 +1,7 @@
-"""The bytes of a message: wire form, count, digest, the TOP cut. Pure: standard library only."""
+"""The bytes of a message: wire form, count, digest, dots, the TOP cut. Standard library only."""
 
+from mailkeep.message.dots import DotSearch
 from mailkeep.message.top import TopCut
-from mailkeep.message.wire import WireCounter, WireDigest, WireForm
+from mailkeep.message.wire import WireCounter, WireDigest, WireForm, wire_form
 
-__all__ = ["TopCut", "WireCounter", "WireDigest", "WireForm"]
+__all__ = ["DotSearch", "TopCut", "WireCounter", "WireDigest", "WireForm", "wire_form"]

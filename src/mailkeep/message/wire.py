@@ -11,6 +11,8 @@ Sources: RFC 1939 sections 3 (lines end with CRLF) and 11 (octets are counted as
 import hashlib
 from enum import Enum
 
+from mailkeep.message.dots import DotSearch
+
 _CRLF = b"\r\n"
 _CR_OCTET = 0x0D
 _LF_OCTET = 0x0A
@@ -62,6 +64,12 @@ class WireForm:
         return _MISSING_END[self._edge]
 
 
+def wire_form(stored: bytes) -> bytes:
+    """Return the wire form of a whole message."""
+    wire = _wire_form(stored)
+    return wire if wire.endswith(_CRLF) or not wire else wire + _CRLF
+
+
 def _wire_form(chunk: bytes) -> bytes:
     """Return the wire form of a chunk by itself.
 
@@ -97,24 +105,45 @@ class WireCounter:
 
 
 class WireDigest:
-    """Length and SHA-256 of the wire form, when neither is known of a message that is at hand."""
+    """The wire form again, and what is worth to be remembered of a message that goes through."""
 
-    __slots__ = ("_form", "_hash", "_octets")
+    __slots__ = ("_dots", "_form", "_hash", "octets", "stored_octets")
 
     def __init__(self) -> None:
         self._form = WireForm()
         self._hash = hashlib.sha256()
-        self._octets = 0
+        self._dots = DotSearch()
+        self.stored_octets = 0
+        """What was fed."""
+        self.octets = 0
+        """What came out."""
 
-    def feed(self, chunk: bytes) -> None:
-        """Take `chunk` in, given what came before it."""
-        self._take(self._form.feed(chunk))
+    def feed(self, chunk: bytes) -> bytes:
+        """Return the wire form of `chunk`, given what came before it."""
+        self.stored_octets += len(chunk)
+        return self._take(self._form.feed(chunk))
 
-    def finish(self) -> tuple[int, str]:
-        """Return the octets of the wire form and their SHA-256 in hexadecimal digits."""
-        self._take(self._form.finish())
-        return self._octets, self._hash.hexdigest()
+    def finish(self) -> bytes:
+        """Return the CRLF that the last line lacks, or nothing."""
+        return self._take(self._form.finish())
 
-    def _take(self, wire: bytes) -> None:
-        self._octets += len(wire)
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the wire form so far, in hexadecimal digits."""
+        return self._hash.hexdigest()
+
+    @property
+    def is_as_fed(self) -> bool:
+        """Whether the wire form is what was fed: it only ever grows."""
+        return self.octets == self.stored_octets
+
+    @property
+    def is_dot_free(self) -> bool:
+        """Whether no line begins with a dot."""
+        return not self._dots.found
+
+    def _take(self, wire: bytes) -> bytes:
+        self.octets += len(wire)
         self._hash.update(wire)
+        self._dots.feed(wire)
+        return wire

@@ -181,6 +181,24 @@ class StoreContract:
                 assert await digest(maildrop, place) == sha256
             await maildrop.close()
 
+    async def test_what_is_said_to_be_free_of_dots_is(self, mailbox: Mailbox) -> None:
+        """RFC 1939 section 3: who believes it stuffs nothing; first and later readings."""
+        for stored in (*HAZARDS, b".", b"a\n.\n", b"a\r\n..b\r\n", b"no dots\n"):
+            mailbox.neighbour.put(stored)
+        for _ in range(2):
+            maildrop = await mailbox.open()
+            for place in range(len(maildrop.listing)):
+                body = await maildrop.read(Index(place))
+                wire = b""
+                was_free = body.is_dot_free
+                while piece := await body.next_piece():
+                    wire += piece
+                body.close()
+                if was_free or body.is_dot_free:
+                    assert not wire.startswith(b".")
+                    assert b"\n." not in wire
+            await maildrop.close()
+
     async def test_only_what_came_so_is_internationalised(self, mailbox: Mailbox) -> None:
         """RFC 6856 section 5, and old 8-bit mail, which is no such message, goes out as it is."""
         octets = b"Subject: \xc3\xbc\n\n\xff\n"

@@ -1,7 +1,7 @@
 """What a session is likely to read next, kept for a moment.
 
 Mail programs fetch messages in a row, and to a small one the hop to a thread costs more than its
-octets: so the hop that reads one reads the next few with it. Nothing is read ahead before two have
+octets: so the hop that reads one reads the next ones with it. Nothing is read ahead before two have
 been read in a row, and what nobody asks for is let go of after a second: a message that is removed
 by others is served no longer than that, and a session that is idle holds no mail in memory.
 
@@ -11,10 +11,15 @@ It knows neither files nor threads. Used by the event loop only.
 import asyncio
 from typing import Generic, TypeVar
 
-from mailkeep.values import Index
+from mailkeep.values import Index, Octets
 
-AHEAD_OCTETS = 32 << 10
-"""Of messages that are read ahead, together: some six of 5 kB; what is bigger is worth its hop."""
+AHEAD_OCTETS = 256 << 10
+"""Of messages that are read ahead, together: some fifty of 5 kB; what is bigger is worth its
+hop."""
+
+ROOM_OCTETS = 32 << 20
+"""Of all sessions of a process together. When 1,800 download at once, each has a few messages. It
+may be overstepped by what the hops under way bring."""
 
 AHEAD_S = 1.0
 """How long they are kept. A client on a slow line, which asks later, costs the reading again."""
@@ -25,11 +30,27 @@ _IN_A_ROW = 2
 T = TypeVar("T")
 
 
-class Ahead(Generic[T]):
-    """What one session has read ahead; `T` is what is kept of a message."""
+class Room:
+    """How much all sessions together may still read ahead."""
 
-    def __init__(self) -> None:
-        self._kept: dict[Index, T] = {}
+    __slots__ = ("left_octets",)
+
+    def __init__(self, octets: int = ROOM_OCTETS) -> None:
+        self.left_octets = octets
+
+
+class Ahead(Generic[T]):
+    """What one session has read ahead; `T` is what is kept of a message.
+
+    Args:
+        room: of the process.
+    """
+
+    __slots__ = ("_drop_later", "_in_a_row", "_kept", "_last", "_room")
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._kept: dict[Index, tuple[T, Octets]] = {}
         self._last = -1
         self._in_a_row = 0
         self._drop_later: asyncio.TimerHandle | None = None
@@ -38,23 +59,31 @@ class Ahead(Generic[T]):
         """Take note of what is read now, and return it if it was read ahead."""
         self._in_a_row = self._in_a_row + 1 if place == self._last + 1 else 1
         self._last = place
-        return self._kept.pop(place, None)
+        kept = self._kept.pop(place, None)
+        if kept is None:
+            return None
+        self._room.left_octets += kept[1]
+        return kept[0]
 
     @property
-    def is_row(self) -> bool:
-        """Whether it is worth reading ahead."""
-        return self._in_a_row >= _IN_A_ROW
+    def worth_octets(self) -> int:
+        """How much is worth to be read ahead now; mostly nothing."""
+        if self._in_a_row < _IN_A_ROW:
+            return 0
+        return max(0, min(AHEAD_OCTETS, self._room.left_octets))
 
-    def keep(self, read: dict[Index, T]) -> None:
-        """Keep messages for `AHEAD_S`, in place of what is left of those before."""
+    def keep(self, read: dict[Index, tuple[T, Octets]]) -> None:
+        """Keep messages, with their sizes, for `AHEAD_S` in place of what is left of others."""
         self.drop()
         if read:
             self._kept = read
+            self._room.left_octets -= sum(octets for _, octets in read.values())
             self._drop_later = asyncio.get_running_loop().call_later(AHEAD_S, self.drop)
 
     def drop(self) -> None:
         """Let go of everything."""
-        self._kept = {}
         if self._drop_later is not None:
             self._drop_later.cancel()
             self._drop_later = None
+        self._room.left_octets += sum(octets for _, octets in self._kept.values())
+        self._kept = {}

@@ -8,6 +8,9 @@ whole by then.
 It starts once a message, from a pipe of an MTA, so it imports neither asyncio nor a database, and
 it knows no accounts. A message of any size takes the same memory.
 
+A message is stored as it goes over the wire, with CRLF: it is sent from its file without being
+looked at.
+
 What was found out on the way, the digest, is handed to whoever remembers it before the message is
 published: no session meets the message without it, and nothing that could take long stands between
 the link and the answer to the MTA, where being killed would bring the message twice.
@@ -80,16 +83,18 @@ class UniqueName:
 class Written(NamedTuple):
     """What is known of a message when it is on disk under its temporary name."""
 
-    stored_octets: int
-    wire_octets: int
+    octets: int
+    """Of the file, and so of the wire form."""
     sha256: str
-    """Of the wire form, in hexadecimal digits."""
+    """Of them, in hexadecimal digits."""
     stamp: bytes
     """Of its file, which it keeps."""
+    is_dot_free: bool
+    """Whether no line begins with a dot."""
 
     def fields(self, *, is_internationalised: bool) -> bytes:
         """Return what its name tells."""
-        sizes = b",S=%d,W=%d" % (self.stored_octets, self.wire_octets)
+        sizes = b",S=%d,W=%d" % (self.octets, self.octets)
         return sizes + INTERNATIONALISED_FIELD if is_internationalised else sizes
 
 
@@ -105,7 +110,7 @@ def deliver(
 
     Args:
         maildir: made with mode 0700 if it is not there.
-        source: the message as it is to be stored.
+        source: the message; it is stored in wire form, so that it goes out as it lies on disk.
         hostname: of this site.
         is_internationalised: whether it came with SMTPUTF8 (RFC 6531).
         on_written: told the base name, before the message has it; must be quick and never raise.
@@ -150,17 +155,15 @@ def make_folders(maildir: Path) -> None:
 
 def write_temporary(temporary: Path, source: Source) -> Written:
     """Write the message, bring it to disk and return what is known of it then."""
-    stored_octets = 0
     wire = WireDigest()
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with _closing(os.open(temporary, flags, 0o600)) as descriptor:
         while chunk := source.read(_CHUNK_OCTETS):
-            _write_all(descriptor, chunk)
-            stored_octets += len(chunk)
-            wire.feed(chunk)
+            _write_all(descriptor, wire.feed(chunk))
+        _write_all(descriptor, wire.finish())
         os.fsync(descriptor)
         stamp = stamp_of(os.fstat(descriptor))
-    return Written(stored_octets, *wire.finish(), stamp)
+    return Written(wire.octets, wire.sha256, stamp, wire.is_dot_free)
 
 
 def publish(temporary: Path, final: Path) -> None:

@@ -13,17 +13,20 @@ read again while its time of change moves, a few times at most, and once more wh
 young to tell. An account's folder itself may be a link, as operators move mail to other disks.
 """
 
+import contextlib
 import errno
 import os
 import stat
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
 from mailkeep.maildrop.maildir.names import base_of
+from mailkeep.maildrop.maildir.states import TELLS_AFTER_NS, FolderState, States, state_of
 
 FOLDERS = (b"new", b"cur")
 """In the order in which mail moves, so that what moves while we look is met once more, not missed.
@@ -32,10 +35,6 @@ FOLDERS = (b"new", b"cur")
 PATIENCE = 4
 """How often to look again while a neighbour keeps renaming; one that renames faster than a folder
 can be read four times is no mail program."""
-
-_TELLS_AFTER_NS = 2 * 10**9
-"""How old a folder's time of change must be to tell of the next: ext3, HFS+ and old NFS count in
-seconds, Linux in ticks of up to 10 ms."""
 
 _PLACES_TRIED = 32
 """The places tried before looking through the folders. Opening what is not there takes 2 us,
@@ -61,10 +60,14 @@ class Maildir:
 
     Args:
         path: the folder that holds `new` and `cur`. If it is not there, it has no messages.
+        now_ns: the time of day, as the file system has it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    __slots__ = ("_cur", "_new", "now_ns", "places")
+
+    def __init__(self, path: Path, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._new, self._cur = (b"%s/%s" % (os.fsencode(path), folder) for folder in FOLDERS)
+        self.now_ns = now_ns
         self.places: tuple[tuple[bytes, bytes], ...] = ()
         """Folder and flags of messages, the likeliest first. Replaced, never changed, so that
         several threads may use it."""
@@ -76,22 +79,25 @@ class Maildir:
         Raises:
             OSError: one of them is no folder, or cannot be read.
         """
-        with ExitStack() as stack:
-            descriptors: dict[bytes, int] = {}
-            for folder in FOLDERS:
-                path = self.path_of(folder)
-                try:
+        descriptors: dict[bytes, int] = {}
+        try:
+            for folder, path in zip(FOLDERS, (self._new, self._cur), strict=True):
+                with contextlib.suppress(FileNotFoundError):
                     descriptors[folder] = os.open(path, _FOLDER)
-                except FileNotFoundError:
-                    continue
-                stack.callback(os.close, descriptors[folder])
             if not descriptors:
                 self._check_that_nothing_is_there()
             yield Folders(self, descriptors)
+        finally:
+            for descriptor in descriptors.values():
+                os.close(descriptor)
+
+    def states(self) -> States:
+        """Return how `new` and `cur` are now, with `None` where that cannot be told."""
+        return _state_now(self._new), _state_now(self._cur)
 
     def path_of(self, folder: bytes) -> bytes:
         """Return the path of `new` or `cur`."""
-        return b"%s/%s" % (os.fsencode(self._path), folder)
+        return self._new if folder == FOLDERS[0] else self._cur
 
     def learn_place(self, folder: bytes, flags: bytes) -> None:
         """Try this place first from now on: who moves one message often moves many."""
@@ -99,17 +105,23 @@ class Maildir:
         others = (known for known in self.places if known != place)
         self.places = (place, *others)[:_PLACES_TRIED]
 
+    def note_place(self, folder: bytes, flags: bytes) -> None:
+        """Try this place too, after those that are known."""
+        if (folder, flags) not in self.places:
+            self.places = (*self.places[: _PLACES_TRIED - 1], (folder, flags))
+
     def _check_that_nothing_is_there(self) -> None:
         """Refuse what holds other things: a client would conclude that all its mail is gone.
 
         A folder with nothing but `tmp` is one whose first delivery is still under way.
         """
+        path = Path(os.fsdecode(self._new)).parent
         try:
-            inside = {path.name for path in self._path.iterdir()}
+            inside = {entry.name for entry in path.iterdir()}
         except FileNotFoundError:
             return
         if inside - {"tmp"}:
-            raise NotAMaildir(errno.ENOTDIR, "has neither new nor cur", str(self._path))
+            raise NotAMaildir(errno.ENOTDIR, "has neither new nor cur", str(path))
 
 
 class Folders:
@@ -123,6 +135,14 @@ class Folders:
     def __init__(self, maildir: Maildir, descriptors: dict[bytes, int]) -> None:
         self._maildir = maildir
         self.descriptors = descriptors
+        self.read_states: dict[bytes, FolderState | None] = {}
+        """How a folder was when its names were read last, if that tells anything: as long as it
+        stays so, it has the names that were read then."""
+
+    @property
+    def states(self) -> States:
+        """How `new` and `cur` were when their names were read."""
+        return self.read_states.get(FOLDERS[0]), self.read_states.get(FOLDERS[1])
 
     def files(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield folder and name of every file that is a message, some perhaps twice.
@@ -130,36 +150,78 @@ class Folders:
         Raises:
             OSError: a folder cannot be read.
         """
-        for folder, descriptor in self.descriptors.items():
-            for reading in range(PATIENCE):
-                changed_ns = os.fstat(descriptor).st_mtime_ns
-                is_young = time.time_ns() - changed_ns < _TELLS_AFTER_NS
-                with os.scandir(self._maildir.path_of(folder)) as entries:
-                    for entry in entries:
-                        name = entry.name
-                        if not name.startswith(b".") and entry.is_file(follow_symlinks=False):
-                            yield folder, name
-                is_same = os.fstat(descriptor).st_mtime_ns == changed_ns
-                if is_same and (reading or not is_young):
-                    break
+        for folder in self.descriptors:
+            for names in self._readings(folder):
+                for name in names:
+                    yield folder, name
 
-    def learn_bases(self) -> list[bytes]:
-        """Return the base names of all messages, unordered, some perhaps twice.
+    def learn_names(self) -> dict[bytes, list[bytes]]:
+        """Return the file names of all messages in each folder, and learn their places.
 
         Raises:
             OSError: a folder cannot be read.
         """
-        bases = []
+        found: dict[bytes, list[bytes]] = {}
         places: Counter[tuple[bytes, bytes]] = Counter()
-        for folder, filename in self.files():
-            base = base_of(filename)
-            bases.append(base)
-            places[folder, filename[len(base) :]] += 1
+        for folder in self.descriptors:
+            names = list(dict.fromkeys(chain.from_iterable(self._readings(folder))))
+            found[folder] = names
+            parted = Counter([name.partition(b":")[1:] for name in names])
+            for (colon, flags), count in parted.items():
+                places[folder, colon + flags] = count
         self._maildir.places = tuple(place for place, _ in places.most_common(_PLACES_TRIED))
-        return bases
+        return found
 
-    def open_message(self, base: bytes) -> int:
-        """Return a descriptor of the message's file, for reading.
+    def _readings(self, folder: bytes) -> Iterator[list[bytes]]:
+        """Yield the names of messages in a folder, again as long as it may have changed."""
+        descriptor = self.descriptors[folder]
+        for reading in range(PATIENCE):
+            now_ns = self._maildir.now_ns()
+            state = state_of(os.fstat(descriptor))
+            is_young = now_ns - state.modified_ns < TELLS_AFTER_NS
+            with os.scandir(self._maildir.path_of(folder)) as entries:
+                names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+            yield [name for name in names if not name.startswith(b".")]
+            is_same = state_of(os.fstat(descriptor)) == state
+            self.read_states[folder] = state if is_same and state.tells(now_ns) else None
+            if is_same and (reading or not is_young):
+                break
+
+    def names(self, folder: bytes) -> list[bytes]:
+        """Return all names in a folder, once, quickly: some may be of no message.
+
+        Of names that change meanwhile some may be missing, as in any reading of a folder.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        now_ns = self._maildir.now_ns()
+        state = state_of(os.fstat(self.descriptors[folder]))
+        names = os.listdir(self._maildir.path_of(folder))  # noqa: PTH208  # twice as fast
+        is_same = state_of(os.fstat(self.descriptors[folder])) == state
+        self.read_states[folder] = state if is_same and state.tells(now_ns) else None
+        return names
+
+    def state(self, folder: bytes) -> FolderState:
+        """Return how a folder is now."""
+        return state_of(os.fstat(self.descriptors[folder]))
+
+    def note_place(self, folder: bytes, filename: bytes) -> None:
+        """Look for messages where this one is, too."""
+        self._maildir.note_place(folder, filename[len(base_of(filename)) :])
+
+    def is_message(self, folder: bytes, filename: bytes) -> bool:
+        """Tell whether a name is that of a message.
+
+        Raises:
+            OSError: it cannot be asked.
+        """
+        if filename.startswith(b"."):
+            return False
+        return _stat_regular(filename, self.descriptors[folder]) is not None
+
+    def open_message(self, base: bytes) -> tuple[int, os.stat_result]:
+        """Return a descriptor of the message's file, for reading, and what there is to know of it.
 
         Raises:
             FileNotFoundError: it vanished.
@@ -192,16 +254,24 @@ class Folders:
         raise FileNotFoundError(errno.ENOENT, "the message vanished", base)
 
 
-def _open_regular(filename: bytes, folder: int) -> int | None:
-    """Open a message's file, or return `None` if there is none."""
+def _state_now(path: bytes) -> FolderState | None:
+    try:
+        return state_of(os.stat(path, follow_symlinks=False))  # noqa: PTH116  # paths are octets
+    except OSError:
+        return None
+
+
+def _open_regular(filename: bytes, folder: int) -> tuple[int, os.stat_result] | None:
+    """Open a message's file and ask about it, or return `None` if there is none."""
     try:
         descriptor = _open_unnoticed(filename, folder)
     except OSError as cause:
         if cause.errno in _NO_MESSAGE_THERE:
             return None
         raise
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode):
+        return descriptor, status
     os.close(descriptor)
     return None
 

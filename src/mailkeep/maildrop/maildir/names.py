@@ -15,13 +15,17 @@ import math
 import re
 
 from mailkeep.maildrop.listing import PackedStrings
-from mailkeep.values import Index, Uidl, is_uidl
+from mailkeep.values import UIDL_LIMIT_OCTETS, Index, Uidl, is_uidl
 
 HASHED_MARK = b"~"
 """How a unique-id starts that is a hash; a base name that starts so is hashed itself."""
 
 _TIME = re.compile(rb"[0-9]+")
-_WIRE_OCTETS = re.compile(rb",W=([0-9]{1,18})(?:,|\Z)")  # 18 digits fit the listing's 64 bits
+_SIZE_DIGITS = 18
+"""They fit the 64 bits of a listing."""
+_WIRE_OCTETS = re.compile(rb",W=([0-9]{1,%d})(?:,|\Z)" % _SIZE_DIGITS)
+
+_ALL_LEGAL = re.compile(rb"[\x21-\x7e]*")
 
 _INTERNATIONALISED = re.compile(rb",U=1(?:,|\Z)")
 
@@ -32,6 +36,11 @@ INTERNATIONALISED_FIELD = b",U=1"
 def base_of(filename: bytes) -> bytes:
     """Return the base name, which a message keeps while its flags change."""
     return filename.partition(b":")[0]
+
+
+def order_of(base: bytes) -> tuple[float, bytes]:
+    """Return what messages are sorted by: the time, then the name."""
+    return time_of(base), base
 
 
 def time_of(base: bytes) -> float:
@@ -46,6 +55,9 @@ def time_of(base: bytes) -> float:
 
 def announced_octets(base: bytes) -> int | None:
     """Return the size of the wire form that the name claims, or `None`. It may be wrong."""
+    last = base.rpartition(b",W=")[2]
+    if last.isdigit() and len(last) <= _SIZE_DIGITS and last is not base:
+        return int(last)  # it stands last nearly always: four times as fast
     found = _WIRE_OCTETS.search(base)
     return int(found[1]) if found else None
 
@@ -82,3 +94,15 @@ class UidlsOfNames:
 
     def __getitem__(self, index: Index, /) -> Uidl:
         return uidl_of(self._bases[index])
+
+    def all(self) -> list[bytes]:
+        """Return every unique-id: mostly the names, if one look says that all of them may be."""
+        names = self._bases.all()
+        if _ALL_LEGAL.fullmatch(self._bases.joined) and not any(map(_needs_hash, names)):
+            return names
+        return [uidl_of(name) for name in names]
+
+
+def _needs_hash(name: bytes) -> bool:
+    """Tell whether a name of legal characters is no unique-id by its length or its start."""
+    return not 0 < len(name) <= UIDL_LIMIT_OCTETS or name.startswith(HASHED_MARK)

@@ -10,15 +10,19 @@ import os
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from mailkeep.maildrop.listing import Listing, PackedStrings
-from mailkeep.maildrop.maildir.folder import Folders
-from mailkeep.maildrop.maildir.names import UidlsOfNames, announced_octets, time_of
+from mailkeep.maildrop.maildir.changes import Names, joined
+from mailkeep.maildrop.maildir.folder import FOLDERS, Folders
+from mailkeep.maildrop.maildir.names import UidlsOfNames, announced_octets, base_of, time_of
 from mailkeep.maildrop.maildir.sizes import Size, SizeIndex
 from mailkeep.maildrop.maildir.stamps import stamp_of
+from mailkeep.maildrop.maildir.states import UNKNOWN, States
 from mailkeep.message import WireCounter
-from mailkeep.values import Index
+
+BIG = 1_000
+"""From so many messages on more is remembered than what a session sees, so that a change is found
+without beginning anew: reading a folder and sorting its names takes 3 us a message."""
 
 _TOGETHER = 500
 """Messages whose sizes are looked up, and remembered, at once."""
@@ -43,11 +47,30 @@ class Snapshot:
 
     bases: PackedStrings
     octets: "array[int]"
+    listing: Listing
+    """What a session announces of it."""
+    states: States
+    """How the folders were: this is what is there as long as they stay so."""
+    names: Names | None
+    """The names of the files, of a big Maildir, where no message has two."""
+
+    @classmethod
+    def of(
+        cls, bases: PackedStrings, octets: "array[int]", states: States, names: Names | None
+    ) -> "Snapshot":
+        """Return the snapshot with these columns."""
+        listing = Listing.of_columns(UidlsOfNames(bases), octets)
+        return cls(bases, octets, listing, states, names)
 
     @property
-    def listing(self) -> Listing:
-        """What a session announces of it."""
-        return Listing.of_columns(UidlsOfNames(self.bases), self.octets)
+    def memory_octets(self) -> int:
+        """What it takes in memory, about."""
+        names = sum(map(len, self.names or ()))
+        return self.bases.octets + self.listing.memory_octets + names
+
+
+NOTHING = Snapshot.of(PackedStrings(()), array("Q"), UNKNOWN, None)
+"""What was seen before anybody looked."""
 
 
 def take_snapshot(folders: Folders, index: SizeIndex, go_on: Callable[[], bool]) -> Snapshot:
@@ -62,21 +85,20 @@ def take_snapshot(folders: Folders, index: SizeIndex, go_on: Callable[[], bool])
         NotInTime: `go_on` said no. At least one message more is counted than before.
         OSError: the Maildir cannot be read.
     """
-    bases = _ordered(folders.learn_bases())
-    octets = array("Q")
-    vanished: set[int] = set()
-    sizing = _Sizing(folders, index, go_on)
-    for start in range(0, len(bases), _TOGETHER):
-        group = range(start, min(start + _TOGETHER, len(bases)))
-        sizes = sizing.of_group([bases[Index(place)] for place in group])
-        vanished.update(place for place, size in zip(group, sizes, strict=True) if size is None)
-        octets.extend(size for size in sizes if size is not None)
+    names = folders.learn_names()
+    bases = ordered([base_of(name) for folder in names for name in names[folder]])
+    sizing = Sizing(folders, index, go_on)
+    octets, vanished = sizing.of_all(bases.all())
     if vanished:
-        there = (place for place in range(len(bases)) if place not in vanished)
-        bases = PackedStrings(bases[Index(place)] for place in there)
+        bases = PackedStrings(base for base in bases.all() if base not in vanished)
     if index.count() > 2 * sizing.in_index:
-        index.forget_all_but({bases[Index(place)] for place in range(len(bases))})
-    return Snapshot(bases, octets)
+        index.forget_all_but(set(bases.all()))
+    if not sizing.is_sure:
+        return Snapshot.of(bases, octets, UNKNOWN, None)
+    kept = None
+    if len(bases) >= BIG and sum(map(len, names.values())) == len(bases):
+        kept = joined(names.get(FOLDERS[0], [])), joined(names.get(FOLDERS[1], []))
+    return Snapshot.of(bases, octets, folders.states, kept)
 
 
 def count_message(folders: Folders, base: bytes) -> Size:
@@ -86,9 +108,9 @@ def count_message(folders: Folders, base: bytes) -> Size:
         FileNotFoundError: it vanished.
         OSError: it cannot be read.
     """
-    descriptor = folders.open_message(base)
+    descriptor, status = folders.open_message(base)
     try:
-        stamp = stamp_of(os.fstat(descriptor))
+        stamp = stamp_of(status)
         counter = WireCounter()
         while chunk := os.read(descriptor, _CHUNK_OCTETS):
             counter.feed(chunk)
@@ -97,15 +119,28 @@ def count_message(folders: Folders, base: bytes) -> Size:
     return Size(base, stamp, counter.finish())
 
 
-def _ordered(bases: list[bytes]) -> PackedStrings:
+def ordered(bases: list[bytes]) -> PackedStrings:
     """Sort by time, then name, each name once: in two passes, which need no pairs."""
-    bases.sort()
-    bases.sort(key=time_of)
-    return PackedStrings(base for base, _ in groupby(bases))
+    bases = sorted(set(bases))
+    if not _have_times_of_one_length(bases):
+        bases.sort(key=time_of)
+    return PackedStrings(bases)
 
 
-class _Sizing:
-    """Finds out sizes, and stops when told to."""
+def _have_times_of_one_length(bases: Sequence[bytes]) -> bool:
+    """Tell whether these names sort by time as they are, as nearly all do since 2001."""
+    times = [base.partition(b".")[0] for base in bases]
+    return len(set(map(len, times))) == 1 and b"".join(times).isdigit()
+
+
+class Sizing:
+    """Finds out sizes, and stops when told to.
+
+    Args:
+        folders: where the messages are.
+        index: what was counted before; what is counted now goes there too.
+        go_on: asked again and again while there is something to count.
+    """
 
     def __init__(self, folders: Folders, index: SizeIndex, go_on: Callable[[], bool]) -> None:
         self._folders = folders
@@ -114,14 +149,36 @@ class _Sizing:
         self._has_counted = False
         self.in_index = 0
         """How many of the messages asked about the index knows, or knows now."""
+        self.is_sure = True
+        """Whether no size had to be guessed, of a file that may be readable next time."""
 
-    def of_group(self, bases: Sequence[bytes]) -> list[int | None]:
+    def of_all(self, bases: Sequence[bytes]) -> tuple["array[int]", set[bytes]]:
+        """Return the sizes of those messages that are there, and which vanished.
+
+        Raises:
+            NotInTime: it was time to stop; what was counted is remembered.
+            OSError: the Maildir cannot be read.
+        """
+        octets = array("Q")
+        vanished: set[bytes] = set()
+        for start in range(0, len(bases), _TOGETHER):
+            group = bases[start : start + _TOGETHER]
+            sizes = self._of_group(group)
+            vanished.update(base for base, size in zip(group, sizes, strict=True) if size is None)
+            octets.extend(size for size in sizes if size is not None)
+        return octets, vanished
+
+    def _of_group(self, bases: Sequence[bytes]) -> list[int | None]:
         """Return the size of each message, `None` for one that vanished.
 
         Raises:
             NotInTime: it was time to stop; what was counted is remembered.
         """
         known = self._index.look_up(bases)
+        if not known:
+            announced = list(map(announced_octets, bases))
+            if None not in announced:
+                return announced
         counted: list[Size] = []
         try:
             return [self._size(base, known.get(base), counted) for base in bases]
@@ -141,6 +198,7 @@ class _Sizing:
             if cause.errno not in _OF_THIS_MESSAGE_ALONE:
                 raise
             # One bad file must not close the maildrop: it is listed, and reading it says so.
+            self.is_sure = False
             return self._stored_octets(base)
 
     def _count(self, base: bytes, counted: list[Size]) -> int:

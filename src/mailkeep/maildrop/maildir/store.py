@@ -5,33 +5,37 @@ behind: an opening stops at its next message and gives the lease back, a commit 
 keeps it until then. All that touches files is in the modules beside this one.
 """
 
-import asyncio
 import contextlib
-import os
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 
+from mailkeep.maildrop.hops import Threads, outcome
 from mailkeep.maildrop.lease import Lease, Leases
 from mailkeep.maildrop.listing import Listing
-from mailkeep.maildrop.maildir.ahead import AHEAD_OCTETS, Ahead
-from mailkeep.maildrop.maildir.digests import DigestIndex, SessionDigests, digests_path
-from mailkeep.maildrop.maildir.folder import Folders, Maildir
-from mailkeep.maildrop.maildir.names import UidlsOfNames, is_internationalised
+from mailkeep.maildrop.maildir.ahead import Ahead, Room
+from mailkeep.maildrop.maildir.digests import DigestIndex
+from mailkeep.maildrop.maildir.folder import Maildir
+from mailkeep.maildrop.maildir.messages import Indexes, Messages, ReadAhead
+from mailkeep.maildrop.maildir.names import is_internationalised
 from mailkeep.maildrop.maildir.paths import MaildirPaths
-from mailkeep.maildrop.maildir.reading import FileBody, Known, MessageFile
+from mailkeep.maildrop.maildir.reading import FileBody, Started, WholeBody
 from mailkeep.maildrop.maildir.removal import remove_messages
 from mailkeep.maildrop.maildir.sizes import SizeIndex
-from mailkeep.maildrop.maildir.snapshot import NotInTime, Snapshot, count_message, take_snapshot
-from mailkeep.maildrop.maildir.stamps import stamp_of
-from mailkeep.maildrop.seam import MaildropUnavailable, MessageGone, MessageUnreadable, Removal
+from mailkeep.maildrop.maildir.snapshot import NotInTime
+from mailkeep.maildrop.maildir.warm import Key, Warm, is_there_still
+from mailkeep.maildrop.seam import Body, MaildropUnavailable, Removal
 from mailkeep.values import AccountId, Address, Index, InvalidAddress, Uidl
 
-_Opened = tuple[MessageFile, bytes]
-"""A message's file, and the first piece of it."""
+OPENING_THREADS = 4
+"""Maildrops that may be listed at once; one that has to be counted does not stop the others."""
+
+FILE_THREADS = 8
+"""Messages that may be read or removed at once: the disk's business, not the processor's."""
 
 
 class MaildirStore:
@@ -41,9 +45,10 @@ class MaildirStore:
         paths: which address has which Maildir.
         leases: of this process.
         index: the folder for remembered sizes and digests, made when it is needed.
-        opening: where maildrops are opened, which may take long.
-        files: where messages are read and removed.
+        opening: where maildrops are opened, which may take long; threads of its own unless said.
+        files: where messages are read and removed; threads of its own unless said.
         clock: seconds that only go forward.
+        now_ns: the time of day, as the file system has it.
     """
 
     def __init__(
@@ -52,16 +57,20 @@ class MaildirStore:
         leases: Leases,
         index: Path,
         *,
-        opening: Executor,
-        files: Executor,
+        opening: Executor | None = None,
+        files: Executor | None = None,
         clock: Callable[[], float] = time.monotonic,
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._paths = paths
         self._leases = leases
         self._index = index
-        self._opening = opening
-        self._files = files
+        self._opening = opening or Threads(OPENING_THREADS, "opening")
+        self._files = files or Threads(FILE_THREADS, "files")
         self._clock = clock
+        self._now_ns = now_ns
+        self._warm = Warm()
+        self._ahead = Room()
 
     async def open(
         self, account: AccountId, address: Address, *, timeout_s: float
@@ -76,20 +85,23 @@ class MaildirStore:
         def go_on() -> bool:
             return self._clock() < deadline and not given_up.is_set()
 
-        index = _Indexes.of(self._index, account)
+        key = account, address
         lease = self._leases.acquire(account)
         try:
-            work = self._opening.submit(self._look, address, index, go_on)
+            work = self._opening.submit(self._look, key, go_on)
         except RuntimeError as cause:  # the system has no thread to spare
             lease.release()
             raise MaildropUnavailable(f"{address}: {cause}") from cause
         try:
-            maildir, snapshot = await asyncio.wrap_future(work)
+            seen = await outcome(work)
         except BaseException:
             given_up.set()
             work.add_done_callback(lambda _: lease.release())
             raise
-        return OpenMaildir(maildir, snapshot, lease, index, self._files)
+        if seen.is_worth_filing:
+            with contextlib.suppress(RuntimeError):  # no thread to spare: it is only a memory
+                self._opening.submit(seen.file)
+        return OpenMaildir(_Shared(self._warm, self._files, self._ahead), key, seen, lease)
 
     def list_messages(self, account: AccountId, address: Address) -> Listing:
         """Return what a session that began now would see, and learn the sizes that it would need.
@@ -99,78 +111,101 @@ class MaildirStore:
         Raises:
             MaildropUnavailable: the maildrop cannot be read.
         """
-        _, snapshot = self._look(address, _Indexes.of(self._index, account), lambda: True)
-        return snapshot.listing
+        seen = self._look_through((account, address), None, lambda: True)
+        if seen.is_worth_filing:
+            seen.file()
+        return seen.snapshot.listing
 
-    def _look(
-        self, address: Address, paths: "_Indexes", go_on: Callable[[], bool]
-    ) -> tuple[Maildir, Snapshot]:
+    def _look(self, key: Key, go_on: Callable[[], bool]) -> Messages:
+        """Return what is there: what was there before, if the folders look as they did."""
+        before = self._warm.find(key)
+        if before is not None and is_there_still(before):
+            return before
+        seen = self._look_through(key, before, go_on)
+        self._warm.keep(key, seen)
+        return seen
+
+    def _look_through(
+        self, key: Key, before: Messages | None, go_on: Callable[[], bool]
+    ) -> Messages:
+        _, address = key
         try:
-            maildir = Maildir(self._paths.of(address))
-            with maildir.entered() as folders, SizeIndex(paths.sizes) as sizes:
-                snapshot = take_snapshot(folders, sizes, go_on)
+            if before is None:
+                before = self._recall(key)
+                if is_there_still(before):
+                    return before
+            seen = before.look_again(go_on)
         except NotInTime as cause:
             raise MaildropUnavailable(f"{address}: not counted to the end yet") from cause
         except (OSError, InvalidAddress) as cause:
             raise MaildropUnavailable(f"{address}: {cause}") from cause
-        with DigestIndex(paths.digests) as digests:
-            digests.forget_what_is_gone(snapshot.bases)
-        return maildir, snapshot
+        with DigestIndex(seen.indexes.digests) as index:
+            index.forget_what_is_gone(seen.snapshot.bases)
+        return seen
+
+    def _recall(self, key: Key) -> Messages:
+        account, address = key
+        maildir = Maildir(self._paths.of(address), now_ns=self._now_ns)
+        indexes = Indexes(self._index, account)
+        return Messages.recall(maildir, indexes, partial(self._warm.drop, key))
 
 
 @dataclass(frozen=True, slots=True)
-class _Indexes:
-    """Where what was found out about an account's messages is remembered."""
+class _Shared:
+    """What the sessions of a store have in common."""
 
-    sizes: Path
-    digests: Path
-
-    @classmethod
-    def of(cls, folder: Path, account: AccountId) -> "_Indexes":
-        return cls(folder / f"{account}.sizes", digests_path(folder, account))
+    warm: Warm
+    files: Executor
+    ahead: Room
 
 
 class OpenMaildir:
     """One open Maildir: a snapshot, and the lease on it until `close` (see `Maildrop`)."""
 
-    def __init__(
-        self, maildir: Maildir, snapshot: Snapshot, lease: Lease, indexes: _Indexes, files: Executor
-    ) -> None:
-        self._maildir = maildir
-        self._bases = snapshot.bases
+    __slots__ = (
+        "_ahead",
+        "_closed",
+        "_commit",
+        "_key",
+        "_lease",
+        "_messages",
+        "_shared",
+        "listing",
+    )
+
+    def __init__(self, shared: _Shared, key: Key, messages: Messages, lease: Lease) -> None:
+        self._shared = shared
+        self._key = key
+        self._messages = messages
         self._lease = lease
-        self._sizes = indexes.sizes
-        self._digests = SessionDigests(indexes.digests, snapshot.bases)
-        self._files = files
-        self._ahead: Ahead[_Opened] = Ahead()
+        self._ahead: Ahead[WholeBody] = Ahead(shared.ahead)
         self._commit: Future[Removal] | None = None
         self._closed = False
-        self.listing = snapshot.listing
+        self.listing = messages.snapshot.listing
 
-    async def read(self, index: Index, *, body_lines: int | None = None) -> FileBody:
+    async def read(self, index: Index, *, body_lines: int | None = None) -> Body:
         """Open a message and read its first piece, in one hop at most (see `Maildrop.read`)."""
-        opened = None if body_lines is not None else self._ahead.asked(index)
-        if opened is None:
-            is_row = body_lines is None and self._ahead.is_row
-            opened = await self._read_in_a_thread(index, body_lines, is_row=is_row)
-        return FileBody(*opened, self._files)
+        if body_lines is not None:
+            return await self._read_in_a_thread(index, body_lines, 0)
+        body = self._ahead.asked(index)
+        return body or await self._read_in_a_thread(index, None, self._ahead.worth_octets)
 
     async def _read_in_a_thread(
-        self, index: Index, body_lines: int | None, *, is_row: bool
-    ) -> _Opened:
-        work = self._files.submit(self._start_reading, index, body_lines, is_row=is_row)
+        self, index: Index, body_lines: int | None, ahead_octets: int
+    ) -> Body:
+        work = self._shared.files.submit(self._messages.start, index, body_lines, ahead_octets)
         try:
-            opened, ahead = await asyncio.wrap_future(work)
-        except asyncio.CancelledError:
+            begun, ahead = await outcome(work)
+        except BaseException:
             work.add_done_callback(_close_unused)
             raise
-        if is_row and not self._closed:
+        if ahead and not self._closed:
             self._ahead.keep(ahead)
-        return opened
+        return begun if isinstance(begun, WholeBody) else FileBody(*begun, self._shared.files)
 
     def is_internationalised(self, index: Index) -> bool:
         """Tell whether the message's name says so (see `Maildrop.is_internationalised`)."""
-        return is_internationalised(self._bases[index])
+        return is_internationalised(self._messages.snapshot.bases[index])
 
     async def commit(self, deleted: Collection[Uidl]) -> Removal:
         """Remove exactly these messages (see `Maildrop.commit`).
@@ -181,8 +216,8 @@ class OpenMaildir:
             raise MaildropUnavailable("the lease was given back")
         if self._commit is not None:
             raise RuntimeError("a session commits once")
-        self._commit = self._files.submit(self._remove, frozenset(deleted))
-        return await asyncio.shield(asyncio.wrap_future(self._commit))
+        self._commit = self._shared.files.submit(self._remove, frozenset(deleted))
+        return await outcome(self._commit, is_for_caller=False)
 
     async def close(self) -> None:
         """Give the lease back, after a commit that is still under way (see `Maildrop.close`).
@@ -195,80 +230,22 @@ class OpenMaildir:
             self._commit.add_done_callback(lambda _: self._lease.release())
             return
         self._lease.release()
-        if self._digests.has_unwritten:
+        self._shared.warm.weigh(self._key, self._messages)
+        if self._messages.digests.has_unwritten:
             with contextlib.suppress(RuntimeError):  # no thread to spare: they are only a memory
-                self._files.submit(self._digests.write)
-
-    def _start_reading(
-        self, index: Index, body_lines: int | None, *, is_row: bool
-    ) -> tuple[_Opened, dict[Index, _Opened]]:
-        """Begin to read a message, and read small ones behind it in a row."""
-        try:
-            with self._maildir.entered() as folders:
-                opened = self._start_reading_one(folders, index, body_lines)
-                return opened, self._read_ahead(folders, index) if is_row else {}
-        except OSError as cause:
-            raise MessageUnreadable(f"the folder cannot be opened: {cause}") from cause
-
-    def _start_reading_one(self, folders: Folders, index: Index, body_lines: int | None) -> _Opened:
-        base = self._bases[index]
-        try:
-            descriptor = folders.open_message(base)
-        except FileNotFoundError as cause:
-            raise MessageGone(f"{base!r} vanished") from cause
-        except OSError as cause:
-            raise MessageUnreadable(f"{base!r} cannot be opened: {cause}") from cause
-        file = MessageFile(descriptor, self._known(descriptor, index), body_lines=body_lines)
-        return file, file.read_piece()
-
-    def _read_ahead(self, folders: Folders, index: Index) -> dict[Index, _Opened]:
-        """Read small messages behind this one; what is wrong is told when it is asked for."""
-        read: dict[Index, _Opened] = {}
-        room = AHEAD_OCTETS
-        for place in map(Index, range(index + 1, len(self.listing))):
-            room -= self.listing.octets(place)
-            if room < 0:
-                break
-            try:
-                file, piece = self._start_reading_one(folders, place, None)
-            except (MessageGone, MessageUnreadable):
-                break
-            if not file.ended:
-                file.close()
-                break
-            read[place] = file, piece
-        return read
-
-    def _known(self, descriptor: int, index: Index) -> Known:
-        stamp = stamp_of(os.fstat(descriptor))
-        return Known(
-            announced=self.listing.octets(index),
-            sha256=self._digests.find(index, stamp),
-            on_wrong_size=lambda: self._count_again(self._bases[index]),
-            # A file that changes while it is read has another stamp then: this one finds nobody.
-            on_digest=lambda sha256: self._digests.learn(index, stamp, sha256),
-        )
-
-    def _count_again(self, base: bytes) -> None:
-        """Remember what the name or the index had wrong, so that the next session has it right."""
-        with (
-            contextlib.suppress(OSError),
-            self._maildir.entered() as folders,
-            SizeIndex(self._sizes) as index,
-        ):
-            index.remember([count_message(folders, base)])
+                self._shared.files.submit(self._messages.digests.write)
 
     def _remove(self, deleted: frozenset[Uidl]) -> Removal:
-        uidls = UidlsOfNames(self._bases)
-        places = map(Index, range(len(uidls)))
-        asked = {uidl: self._bases[place] for place in places if (uidl := uidls[place]) in deleted}
+        messages = self._messages
+        pairs = zip(self.listing.uidls(), messages.snapshot.bases.all(), strict=True)
+        asked = {Uidl(uidl): base for uidl, base in pairs if uidl in deleted}
         if unknown := deleted - asked.keys():
             raise ValueError(f"not in the listing: {unknown}")
-        files = remove_messages(self._maildir, asked.values())
+        files = remove_messages(messages.maildir, asked.values())
         removed = [base for base in asked.values() if base not in files.failed]
-        with SizeIndex(self._sizes) as index:
+        with SizeIndex(messages.indexes.sizes) as index:
             index.forget(removed)
-        self._digests.forget(removed)
+        messages.digests.forget(removed)
         gone = (u for u, base in asked.items() if base not in files.removed | files.failed)
         return Removal(
             removed=tuple(uidl for uidl, base in asked.items() if base in files.removed),
@@ -277,8 +254,9 @@ class OpenMaildir:
         )
 
 
-def _close_unused(work: Future[tuple[_Opened, dict[Index, _Opened]]]) -> None:
-    """Close what was opened for a caller who had gone; what was read ahead is closed already."""
+def _close_unused(work: Future[tuple[WholeBody | Started, ReadAhead]]) -> None:
+    """Close what was opened for a caller who had gone; what was read to its end is closed."""
     if not work.cancelled() and work.exception() is None:
-        (file, _), _ = work.result()
-        file.close()
+        begun, _ = work.result()
+        if not isinstance(begun, WholeBody):
+            begun[0].close()
