@@ -122,6 +122,10 @@ class CollectedEvents:
         """Take note of an event."""
         self.lines.append(f"{event.type.value} {dict(event.known())}")
 
+    def has_room(self) -> bool:
+        """There is always room."""
+        return True
+
     async def ready(self) -> None:
         """There is always room."""
 

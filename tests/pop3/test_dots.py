@@ -57,6 +57,17 @@ def test_a_dot_is_doubled_at_the_start_of_a_line_and_nowhere_else(body: bytes, s
         assert stuff(pieces) == sent, pieces
 
 
+def test_what_is_known_to_need_no_stuffing_is_not_looked_at() -> None:
+    """Whoever stored it has looked; the end is looked at all the same."""
+    stuffer = DotStuffer(is_dot_free=True)
+    piece = b"a\r\nb.c\r\n"
+    assert stuffer.feed(piece) is piece
+    assert stuffer.finish() == TERMINATOR
+    stuffer.feed(b"no end")
+    with pytest.raises(ValueError, match="ends with CRLF"):
+        stuffer.finish()
+
+
 def test_hazards_survive_every_split() -> None:
     """RFC 1939 section 3: where a store cuts a body is not to be seen on the wire."""
     for pieces in every_split(HAZARDS):

@@ -77,6 +77,17 @@ def test_what_is_unfinished_waits() -> None:
     assert len(buffer) == 0
 
 
+def test_lines_that_were_read_are_not_kept() -> None:
+    """An idle session holds half a line at most, and not the 8 KiB that it came with."""
+    buffer = LineBuffer()
+    buffer.receive(b"NOOP\r\n" * 1000 + b"NO")
+    assert list(read_all(buffer, LIMIT)) == [b"NOOP"] * 1000
+    assert buffer._octets == b"NO"
+    buffer.receive(b"OP\r\n")
+    assert list(read_all(buffer, LIMIT)) == [b"NOOP"]
+    assert buffer._octets == b""
+
+
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n"])
 def test_a_line_may_fill_its_limit_and_no_more(ending: bytes) -> None:
     """RFC 2449 section 4 counts the ending: at the limit it is read, one octet over refused."""

@@ -59,6 +59,9 @@ class Recorder:
     def emit(self, event: Event) -> None:
         self.events.append((event.type, dict(event.known())))
 
+    def has_room(self) -> bool:
+        return self.room is None or self.room.is_set()
+
     async def ready(self) -> None:
         if self.room is not None:
             await self.room.wait()
@@ -293,6 +296,7 @@ class Pieces:
         self._pieces = iter(pieces)
         self.closed = False
         self.sha256: str | None = None
+        self.is_dot_free = False
 
     async def next_piece(self) -> bytes:
         piece = next(self._pieces, b"")

@@ -4,13 +4,14 @@ import ssl
 from collections.abc import Iterator
 from io import BytesIO
 from itertools import cycle
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.tls.peer import MemoryClient, Split, bytewise, carry, whole
 
-from mailkeep.tls import TlsChannel, TlsFailed
+from mailkeep.tls import TlsChannel, TlsFailed, server_context
 from mailkeep.tls.session import Session
 
 SPLITS = pytest.mark.parametrize("split", [whole, bytewise])
@@ -108,10 +109,28 @@ def test_three_megabytes_both_ways(shaken: tuple[MemoryClient, TlsChannel]) -> N
     assert carry(client, channel) == big
 
 
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(sizes=st.lists(st.integers(0, 40_000), max_size=8))
+def test_pieces_are_carried_whole_in_full_records(
+    shaken: tuple[MemoryClient, TlsChannel], sizes: list[int]
+) -> None:
+    """RFC 8446 section 5.1: a record has 16 KiB; which piece its octets came from does not show."""
+    client, channel = shaken
+    client.plaintext = b""
+    pieces = [bytes([number]) * size for number, size in enumerate(sizes)]
+    records = channel.send_pieces(pieces)
+    client.feed(b"".join(records))
+    assert client.plaintext == b"".join(pieces)
+    assert len(records) == -(-sum(sizes) // (16 * 1024))
+
+
 def test_what_waited_goes_out_before_new_plaintext(
     context: ssl.SSLContext, client_context: ssl.SSLContext
 ) -> None:
     """Records are numbered (RFC 8446 section 5.3): tickets that nobody fetched keep their place."""
+    context.num_tickets = 2
     client, channel = MemoryClient(client_context), TlsChannel(context)
     client.advance()
     channel.receive(client.output())
@@ -259,8 +278,36 @@ def test_a_new_channel_starts_from_nothing(
     assert channel.output() == b""
 
 
-def test_a_session_is_resumed(context: ssl.SSLContext, client_context: ssl.SSLContext) -> None:
-    """Tickets are OpenSSL's and work (RFC 8446 section 2.2): a poller saves a signature."""
+def test_a_server_that_signs_quickly_gives_out_no_tickets(
+    context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
+    """RFC 8446 section 4.6.1: they may be sent; with ECDSA one costs more than it saves."""
+    client_context.minimum_version = ssl.TLSVersion.TLSv1_3
+    first, channel = MemoryClient(client_context), TlsChannel(context)
+    carry(first, channel)
+    assert first.tls.session is None or not first.tls.session.has_ticket
+
+
+def test_a_server_that_signs_slowly_gives_out_one(rsa_folder: Path) -> None:
+    """RFC 8446 section 2.2: with RSA a resumed session costs a third of a handshake."""
+    pair = rsa_folder / "server.pem", rsa_folder / "server.key"
+    context = server_context(*pair, ssl.TLSVersion.TLSv1_3)
+    assert context.num_tickets == 1
+    client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client_context.check_hostname, client_context.verify_mode = False, ssl.CERT_NONE
+    first = MemoryClient(client_context)
+    carry(first, TlsChannel(context))
+    second = MemoryClient(client_context)
+    second.tls.session = first.tls.session
+    carry(second, TlsChannel(context))
+    assert second.tls.session_reused
+
+
+def test_a_session_of_tls12_is_resumed(
+    context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
+    """RFC 5077: there a ticket saves a round trip, a key agreement and a signature."""
+    client_context.maximum_version = ssl.TLSVersion.TLSv1_2
     first, channel = MemoryClient(client_context), TlsChannel(context)
     carry(first, channel)
     second = MemoryClient(client_context)

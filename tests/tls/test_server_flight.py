@@ -45,6 +45,7 @@ def test_a_resumed_session_has_the_group_that_it_agreed_on_anew(
 ) -> None:
     """RFC 8446 section 2.2: TLS 1.3 agrees again; TLS 1.2 does not, and nothing is made up."""
     client_context.maximum_version = version
+    context.num_tickets = 1
     first = MemoryClient(client_context)
     carry(first, TlsChannel(context))
     second, channel = MemoryClient(client_context), TlsChannel(context)

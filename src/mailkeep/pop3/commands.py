@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from mailkeep.values import MessageNumber, Secret
 
-_NUMBER = re.compile(rb"[0-9]{1,10}")
-"""ASCII digits: Python's own `int` would take signs, underscores and the digits of any script."""
+_NUMBER_DIGITS = 10
+"""RFC 1939 sets no limit; four octets hold what no maildrop has."""
 
 _COUNT = re.compile(rb"[0-9]+")
 _MECHANISM = re.compile(rb"[A-Za-z0-9_-]{1,20}")
@@ -218,9 +218,10 @@ def _fields(rest: bytes | None) -> list[bytes]:
 
 
 def _number(field: bytes) -> MessageNumber:
-    if not _NUMBER.fullmatch(field) or int(field) == 0:
-        raise BadCommand("a message-number is 1 to 10 digits and counts from 1")
-    return MessageNumber(int(field))
+    # Of `bytes` these are ASCII digits; `int` alone would take signs and underscores, too.
+    if field.isdigit() and len(field) <= _NUMBER_DIGITS and (number := int(field)):
+        return MessageNumber(number)
+    raise BadCommand("a message-number is 1 to 10 digits and counts from 1")
 
 
 def _alone(command: Command) -> Callable[[bytes | None], Command]:
@@ -234,7 +235,7 @@ def _alone(command: Command) -> Callable[[bytes | None], Command]:
 
 def _with_number(make: type[Retr | Dele]) -> Callable[[bytes | None], Command]:
     def read(rest: bytes | None) -> Command:
-        match _fields(rest):
+        match [rest] if rest and rest.isdigit() else _fields(rest):
             case [number]:
                 return make(_number(number))
             case _:

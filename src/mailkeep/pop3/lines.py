@@ -15,22 +15,27 @@ class LineBuffer:
     It grows with every `receive`; whoever feeds it stops feeding while lines wait to be answered.
     """
 
-    __slots__ = ("_octets", "_searched")
+    __slots__ = ("_at", "_octets", "_searched")
 
     def __init__(self) -> None:
-        self._octets = bytearray()
+        self._octets = b""
+        self._at = 0
+        """Where the waiting line begins; what is before it was read. Lines that came together are
+        taken out without moving those behind them."""
         self._searched = 0
 
     def __len__(self) -> int:
-        return len(self._octets)
+        return len(self._octets) - self._at
 
     def receive(self, octets: bytes) -> None:
         """Take what the peer sent."""
-        self._octets += octets
+        self._octets = self._octets[self._at :] + octets if self._octets else octets
+        self._searched -= self._at
+        self._at = 0
 
     def starts_with(self, keyword: bytes) -> bool:
         """Tell whether the waiting line begins with `keyword` (upper case), in any case."""
-        return self._octets[: len(keyword)].upper() == keyword
+        return self._octets[self._at : self._at + len(keyword)].upper() == keyword
 
     def next_line(self, limit: int) -> bytes | None:
         """Return the next line without its ending, or None while it is incomplete.
@@ -41,13 +46,17 @@ class LineBuffer:
         Raises:
             LineTooLong: it has more. The stream cannot be read on.
         """
-        end = self._octets.find(b"\n", self._searched, limit)
+        start = self._at
+        end = self._octets.find(b"\n", self._searched, start + limit)
         if end < 0:
-            if len(self._octets) >= limit:
+            if len(self) >= limit:
                 raise LineTooLong
-            self._searched = len(self._octets)
+            self._octets = self._octets[start:]  # an idle session keeps no lines that were read
+            self._at, self._searched = 0, len(self._octets)
             return None
-        line = bytes(self._octets[:end])
-        del self._octets[: end + 1]
-        self._searched = 0
+        line = self._octets[start:end]
+        self._at = self._searched = end + 1
+        if self._at == len(self._octets):
+            self._octets = b""
+            self._at = self._searched = 0
         return line.removesuffix(b"\r")

@@ -89,6 +89,7 @@ class ServerSide:
         "_bad_after",
         "_bad_before",
         "_bad_in_a_row",
+        "_legal",
         "_lines",
         "_pending",
         "_phase",
@@ -109,7 +110,11 @@ class ServerSide:
         self._bad_in_a_row = 0
         self._lines = LineBuffer()
         self._pending: CommandKind | None = None
-        self._phase = Phase.AUTHORIZATION
+        self._move(Phase.AUTHORIZATION)
+
+    def _move(self, phase: Phase) -> None:
+        self._phase = phase
+        self._legal = LEGAL[phase][self.security]
 
     @property
     def phase(self) -> Phase:
@@ -120,6 +125,11 @@ class ServerSide:
         """Take what the client sent."""
         self._lines.receive(octets)
 
+    @property
+    def is_all_read(self) -> bool:
+        """Whether nothing is left of what arrived, not even half a line."""
+        return not self._lines
+
     def next_event(self) -> Event:
         """Return what the client says next.
 
@@ -128,15 +138,16 @@ class ServerSide:
         """
         if self._pending is not None:
             raise LocalProtocolError("the command before was not answered")
-        if self._phase in {Phase.CLOSED, Phase.ENCRYPTING}:
+        phase = self._phase
+        if phase is Phase.CLOSED or phase is Phase.ENCRYPTING:
             return NEED_DATA
         try:
-            line = self._lines.next_line(self._line_limit())
+            line = self._next_line()
         except LineTooLong:
             return self._close_with(_LINE_TOO_LONG)
         if line is None:
             return NEED_DATA
-        return self._read_response(line) if self._phase is Phase.EXCHANGE else self._read(line)
+        return self._read_response(line) if phase is Phase.EXCHANGE else self._read(line)
 
     def answer(self, reply: Reply) -> bytes:
         """Return the octets of the one reply to what `next_event` returned.
@@ -147,7 +158,9 @@ class ServerSide:
         if self._pending is None:
             raise LocalProtocolError("there is no command to answer")
         kind, self._pending = self._pending, None
-        self._phase = phase_after(self._phase, kind, ok=not isinstance(reply, Err))
+        phase = phase_after(self._phase, kind, ok=type(reply) is not Err)
+        if phase is not self._phase:
+            self._move(phase)
         return reply.wire()
 
     def challenge(self, data: bytes) -> bytes:
@@ -161,40 +174,46 @@ class ServerSide:
         if self._pending is not commands.Auth:
             raise LocalProtocolError("no AUTH is under way")
         self._pending = None
-        self._phase = Phase.EXCHANGE
+        self._move(Phase.EXCHANGE)
         return b"+ %b\r\n" % binascii.b2a_base64(data, newline=False)
 
     def list_capabilities(self, offers: CapabilityOffers) -> tuple[bytes, ...]:
         """Return the lines of CAPA's answer at this moment."""
         return list_capabilities(self._phase, self.security, offers)
 
-    def _line_limit(self) -> int:
-        if self._phase is Phase.EXCHANGE or self._lines.starts_with(b"AUTH "):
-            return SASL_LIMIT_OCTETS
-        return COMMAND_LIMIT_OCTETS
+    def _next_line(self) -> bytes | None:
+        if self._phase is Phase.EXCHANGE:
+            return self._lines.next_line(SASL_LIMIT_OCTETS)
+        try:
+            return self._lines.next_line(COMMAND_LIMIT_OCTETS)
+        except LineTooLong:
+            if not self._lines.starts_with(b"AUTH "):
+                raise
+        return self._lines.next_line(SASL_LIMIT_OCTETS)
 
     def _read(self, line: bytes) -> Event:
         try:
             command = parse_command(line)
         except NotPop3:
-            self._phase = Phase.CLOSED
+            self._move(Phase.CLOSED)
             return HangUp()
         except ObsoleteCommand:
-            self._phase = phase_after_refusal(self._phase)
+            self._move(phase_after_refusal(self._phase))
             return Refused(_OBSOLETE, close=False)
         except BadCommand as bad:
             return self._count_bad(Err(str(bad).encode()))
-        if type(command) not in LEGAL[self._phase][self.security]:
+        kind = type(command)
+        if kind not in self._legal:
             return self._count_bad(self._why_not())
-        if isinstance(command, commands.Stls) and self._lines:
+        if kind is commands.Stls and self._lines:
             return self._close_with(BEHIND_STLS)
         self._bad_in_a_row = 0
-        self._pending = type(command)
+        self._pending = kind
         return command
 
     def _read_response(self, line: bytes) -> Event:
         if line == b"*":
-            self._phase = phase_after_refusal(self._phase)
+            self._move(phase_after_refusal(self._phase))
             return Refused(_CANCELLED, close=False)
         try:
             event = SaslResponse(decode_base64(line))
@@ -211,9 +230,9 @@ class ServerSide:
         logged_in = self._phase is Phase.TRANSACTION
         if self._bad_in_a_row == (self._bad_after if logged_in else self._bad_before):
             return self._close_with(reply)
-        self._phase = phase_after_refusal(self._phase)
+        self._move(phase_after_refusal(self._phase))
         return Refused(reply, close=False)
 
     def _close_with(self, reply: Err) -> Refused:
-        self._phase = Phase.CLOSED
+        self._move(Phase.CLOSED)
         return Refused(reply, close=True)

@@ -26,9 +26,13 @@ class Phase(Enum):
     ENCRYPTING = "encrypting"
     CLOSED = "closed"
 
+    __hash__ = object.__hash__  # each is one object; Enum's own hash costs more than the look-up
+
 
 class Security(Enum):
     """What protects the connection, and so what may be said before login."""
+
+    __hash__ = object.__hash__
 
     TLS = "tls"
     """Encrypted: from the first octet, or since STLS."""

@@ -3,6 +3,7 @@
 `PlainChannel` is the one, `tls.TlsChannel` the other; a connection does not care which it has.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
@@ -26,6 +27,9 @@ class Channel(Protocol):
     def send(self, plaintext: bytes) -> bytes:
         """Turn what the protocol says into what goes over the wire."""
 
+    def send_pieces(self, plaintext: Sequence[bytes]) -> list[bytes]:
+        """Do the same with much that is in pieces, without putting it together."""
+
     def close(self) -> bytes:
         """Return the last octets for the wire."""
 
@@ -47,6 +51,10 @@ class PlainChannel:
     def send(self, plaintext: bytes) -> bytes:
         """Return the same octets."""
         return plaintext
+
+    def send_pieces(self, plaintext: Sequence[bytes]) -> list[bytes]:
+        """Return the same pieces."""
+        return [piece for piece in plaintext if piece]
 
     def close(self) -> bytes:
         """Return nothing."""

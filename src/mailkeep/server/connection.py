@@ -13,7 +13,8 @@ KiB of a stalled download are seen as progress.
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import cast
 
@@ -26,8 +27,12 @@ from mailkeep.site import Endpoint, Limits
 from mailkeep.tls import TlsError
 from mailkeep.values import IpAddress
 
-GATHER_OCTETS = 16_384
-"""Answers to pipelined commands leave together, up to a full TLS record (RFC 8446 section 5.1)."""
+GATHER_OCTETS = 65_536
+"""Answers to pipelined commands leave together, up to four full TLS records (RFC 8446 section 5.1):
+a call of the kernel costs as much as encrypting 16 KiB."""
+
+ONE_WRITE_OCTETS = 16_384
+"""Up to a full record, octets are put together before they are encrypted; more stays in pieces."""
 
 OUTPUT_LIMIT_OCTETS = 262_144
 """What may wait for one client before the program that writes has to wait too."""
@@ -41,6 +46,9 @@ WATCH_EVERY_S = 5.0
 LINGER_S = 2.0
 """How long to listen on after a refusal: closing with unread octets makes the kernel send RST,
 and the client would never read why."""
+
+HOSTS_KEPT = 1024
+"""Addresses that were read lately: each connection asks five times, and reading one takes 5 us."""
 
 SESSION_OCTETS = 8
 """Of a session's random name: two in a site's life are alike with a chance of one in a billion when
@@ -66,6 +74,8 @@ class Connection(SmallReads):
         "_ended",
         "_expected",
         "_gather_octets",
+        "_hear",
+        "_holds_flight",
         "_limits",
         "_lingering",
         "_logged_in",
@@ -139,6 +149,8 @@ class Connection(SmallReads):
         self._unsent_octets = 0
         self._sent = 0
         self._waiter: asyncio.Future[None] | None = None
+        self._hear: Callable[[bytes], bool] | None = None
+        self._holds_flight = False
         self._waiting_since: float | None = None
         self._writable: asyncio.Future[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -158,30 +170,56 @@ class Connection(SmallReads):
         """See `Wire.receive`."""
         self.flush()
         while not self._arrived:
-            self.check_open()
-            if self._end_of_input:
-                raise Disconnected("the client closed the connection")
+            self._check_more_may_come()
             await self._wait_for_input()
         arrived, self._arrived = self._arrived, b""
         return arrived
 
-    def write(self, octets: bytes) -> None:
+    async def attend(self, hear: Callable[[bytes], bool]) -> None:
+        """See `Wire.attend`."""
+        self.flush()
+        if self._arrived:
+            arrived, self._arrived = self._arrived, b""
+            if not hear(arrived):
+                return
+            self.flush()
+        self._hear = hear
+        try:
+            while self._hear is not None:
+                self._check_more_may_come()
+                await self._wait_for_input()
+        finally:
+            self._hear = None
+
+    def write(self, *octets: bytes) -> None:
         """See `Wire.write`."""
-        self._unsent.append(octets)
-        self._unsent_octets += len(octets)
+        self._unsent += octets
+        for piece in octets:
+            self._unsent_octets += len(piece)
         if self._unsent_octets >= self._gather_octets:
             self.flush()
 
+    @property
+    def is_behind(self) -> bool:
+        """See `Wire.is_behind`."""
+        return self._writable is not None
+
     def flush(self) -> None:
         """See `Wire.flush`."""
-        if self._unsent and self._ended is None:
-            octets = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)
-            self._unsent.clear()
-            self._unsent_octets = 0
-            try:
-                self._transmit(self._channel.send(octets))
-            except TlsError as error:  # the client can bring that about, too
-                self._break_off(error)
+        if self._ended is not None:
+            return
+        if not self._unsent:
+            self._transmit_tls(self._channel)  # the end of a handshake, with nothing to say
+            return
+        unsent, self._unsent = self._unsent, []
+        octets, self._unsent_octets = self._unsent_octets, 0
+        try:
+            if octets > ONE_WRITE_OCTETS:
+                self._transmit(self._channel.send_pieces(unsent))
+            else:
+                self._transmit((self._channel.send(b"".join(unsent)),))
+        except TlsError as error:  # the client can bring that about, too
+            self._break_off(error)
 
     async def drain(self) -> None:
         """See `Wire.drain`."""
@@ -209,7 +247,8 @@ class Connection(SmallReads):
         """See `Wire.check_open`."""
         if self._stopping:
             self.close("the server is stopping")
-        self._check_not_ended()
+        if self._ended is not None:
+            raise Disconnected(self._ended)
 
     # What the meeting of the programs does with it.
 
@@ -235,12 +274,14 @@ class Connection(SmallReads):
         """Send what is unsent in clear, then let nothing pass but through `channel`.
 
         Octets that arrived and were not read go to the channel: they can only be a ClientHello.
+        What ends the handshake on our side leaves with the next flush: a greeting comes with it.
 
         Raises:
             Disconnected: the handshake failed or took too long.
         """
         self.flush()
         self._channel = channel
+        self._holds_flight = True
         self.expect_within(self._limits.tls_handshake_s, "the TLS handshake")
         early, self._arrived = self._arrived, b""
         if early:
@@ -250,6 +291,7 @@ class Connection(SmallReads):
             if self._end_of_input or self._stopping:
                 raise Disconnected("the connection ended in the TLS handshake")
             await self._wait_for_input()
+        self._holds_flight = False
         self.lift_deadline()
 
     def silent_s(self) -> float:
@@ -317,18 +359,51 @@ class Connection(SmallReads):
     def _take(self, data: bytes) -> None:
         if self._ended is not None:
             return
+        channel = self._channel
         try:
-            plaintext = self._channel.receive(data)
+            plaintext = channel.receive(data)
         except TlsError as error:
             self._break_off(error)
             return
-        self._transmit(self._channel.output())
-        if plaintext:
-            self._arrived += plaintext
-            if not self._is_awaited:
-                self._pause_reading()
-        self._end_of_input |= self._channel.peer_closed
-        self._wake()
+        if plaintext and self._hear is not None and self._is_awaited:
+            self._have_heard(self._hear, plaintext)
+        elif plaintext:
+            self._keep(plaintext)
+        if channel.peer_closed:
+            self._end_of_input = True
+        if self._holds_flight and channel.established:
+            self._wake()  # whatever ends the handshake leaves with what the program says first
+            return
+        self._transmit_tls(channel)
+        if self._end_of_input or not (self._holds_flight or self._hear):
+            self._wake()
+
+    def _transmit_tls(self, channel: Channel) -> None:
+        """Send what TLS itself has to say."""
+        octets = channel.output()
+        if octets and self._ended is None:
+            self._transmit((octets,))
+
+    def _keep(self, plaintext: bytes) -> None:
+        self._arrived += plaintext
+        if not self._is_awaited:
+            self._pause_reading()
+
+    def _have_heard(self, hear: Callable[[bytes], bool], plaintext: bytes) -> None:
+        """Let it be answered here and now; see `Wire.attend`."""
+        try:
+            goes_on = hear(plaintext)
+        except Exception as failure:  # noqa: BLE001  # it belongs to the task that listens
+            self._hear = None
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_exception(failure)
+            return
+        if goes_on:
+            self._waiting_since = self._loop.time()
+            self.flush()
+        else:  # a command is under way, and no longer waited for
+            self._hear = None
+            self._waiting_since = None
 
     def eof_received(self) -> bool:
         """Note that the client sends no more; what it sent is still answered."""
@@ -375,6 +450,11 @@ class Connection(SmallReads):
             self._waiter = None
             self._waiting_since = None
 
+    def _check_more_may_come(self) -> None:
+        self.check_open()
+        if self._end_of_input:
+            raise Disconnected("the client closed the connection")
+
     def _check_not_ended(self) -> None:
         if self._ended is not None:
             raise Disconnected(self._ended)
@@ -398,21 +478,30 @@ class Connection(SmallReads):
             self._reading_paused = False
             self._transport.resume_reading()
 
-    def _transmit(self, octets: bytes) -> None:
-        if octets:
-            self._transport.write(octets)
-            self._sent += len(octets)
-            if self._watch_timer is None:
-                self._watch_timer = self._loop.call_later(WATCH_EVERY_S, self._look_at_output)
+    def _transmit(self, pieces: Sequence[bytes]) -> None:
+        if len(pieces) > 1:
+            self._transport.writelines(pieces)
+        elif pieces[0]:
+            self._transport.write(pieces[0])
+        self._sent += sum(map(len, pieces))
+        if self._watch_timer is None and self._transport.get_write_buffer_size():
+            self._watch_timer = self._loop.call_later(WATCH_EVERY_S, self._look_at_output)
 
     def _say_goodbye(self) -> None:
-        self.flush()
-        if self._ended is None:
-            self._transmit(self._channel.close())
+        """Send what is unsent, and the last word of TLS with it."""
+        if self._ended is not None:
+            return
+        unsent, self._unsent = self._unsent, []
+        try:
+            last = self._channel.send_pieces(unsent) if unsent else []
+        except TlsError as error:
+            self._break_off(error)
+            return
+        self._transmit((b"".join((*last, self._channel.close())),))
 
     def _break_off(self, error: TlsError) -> None:
         """Close after the alert, if there is one: nothing can be said under this TLS any more."""
-        self._transmit(self._channel.output())
+        self._transmit_tls(self._channel)
         self._transport.close()
         self._end(str(error))
 
@@ -445,7 +534,7 @@ class Connection(SmallReads):
         if self._transport.get_write_buffer_size():
             self.abort(reason)
             return
-        self._transmit(self._channel.close())
+        self._transmit((self._channel.close(),))
         self._transport.close()
         self._end(reason)
 
@@ -473,6 +562,11 @@ class Connection(SmallReads):
 
 def source_of(peer: Endpoint) -> IpAddress:
     """Return the address of an endpoint, an IPv4 one that came over IPv6 as itself."""
-    address = ip_address(peer.host.partition("%")[0])
+    return _address_of(peer.host)
+
+
+@lru_cache(maxsize=HOSTS_KEPT)
+def _address_of(host: str) -> IpAddress:
+    address = ip_address(host.partition("%")[0])
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address

@@ -49,13 +49,22 @@ class Dialogue:
             ClosedByUs: it must be closed, and the client was told why if it is told at all.
         """
         while True:
-            match await self._next_event():
-                case Refused() as refused:
-                    self._refuse(refused)
-                case SaslResponse():
-                    raise LocalProtocolError("an answer came outside of an exchange")
-                case command:
-                    return command
+            event = self._judge(await self._next_event())
+            if not isinstance(event, Refused):
+                return event
+
+    def next_at_hand(self) -> Command | Refused | None:
+        """Return the next legal command that has arrived whole, or a line that was answered here.
+
+        For who answers where octets arrive; None: the next has not come yet.
+
+        Raises:
+            Disconnected: the connection ended.
+            ClosedByUs: see `next_command`.
+        """
+        self.wire.check_open()
+        event = self._event_at_hand()
+        return None if event is None else self._judge(event)
 
     async def next_response(self) -> Secret | None:
         """Return the client's next answer in an AUTH exchange, None when the exchange is over.
@@ -75,7 +84,9 @@ class Dialogue:
 
     def answer(self, reply: Reply) -> None:
         """Send the one reply to the command that `next_command` returned."""
-        self.wire.write(self.core.answer(translate(reply, self.language)))
+        if self.language != DEFAULT_LANGUAGE:
+            reply = translate(reply, self.language)
+        self.wire.write(self.core.answer(reply))
 
     def answer_lang(self, tag_untrusted: bytes | None) -> None:
         """Answer LANG: list the languages, or speak another one from its answer on (RFC 6856)."""
@@ -94,6 +105,17 @@ class Dialogue:
         """Ask for the next answer in an AUTH exchange."""
         self.wire.write(self.core.challenge(data))
 
+    def _judge(self, event: Command | SaslResponse | Refused) -> Command | Refused:
+        """Answer a line that is no command; return what it was."""
+        match event:
+            case Refused():
+                self._refuse(event)
+                return event
+            case SaslResponse():
+                raise LocalProtocolError("an answer came outside of an exchange")
+            case command:
+                return command
+
     def _refuse(self, refused: Refused) -> None:
         self.wire.write(translate(refused.reply, self.language).wire())
         if refused.close:
@@ -103,13 +125,19 @@ class Dialogue:
         while True:
             self.wire.check_open()
             await self._take_turns()
-            match self.core.next_event():
-                case NeedData():
-                    self.core.receive(await self.wire.receive())
-                case HangUp():
-                    raise Disconnected("the client does not speak POP3")
-                case event:
-                    return event
+            event = self._event_at_hand()
+            if event is not None:
+                return event
+            self.core.receive(await self.wire.receive())
+
+    def _event_at_hand(self) -> Command | SaslResponse | Refused | None:
+        match self.core.next_event():
+            case NeedData():
+                return None
+            case HangUp():
+                raise Disconnected("the client does not speak POP3")
+            case event:
+                return event
 
     async def _take_turns(self) -> None:
         self._turn += 1

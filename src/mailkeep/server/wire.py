@@ -4,6 +4,7 @@
 TLS or a socket.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -25,8 +26,25 @@ class Wire(Protocol):
             Disconnected: nothing more will come.
         """
 
-    def write(self, octets: bytes) -> None:
-        """Take octets to be sent; they leave with `receive`, `flush`, or when enough have come."""
+    async def attend(self, hear: Callable[[bytes], bool]) -> None:
+        """Send what is unsent and let `hear` take what arrives, until it says that it must stop.
+
+        It is called where octets come off the wire, which spares a task's turn for each command:
+        so it must not take long. What it writes is sent when it returns True; after False nothing
+        is sent before somebody writes, waits or flushes. What it raises is raised here.
+
+        Raises:
+            Disconnected: nothing more will come.
+        """
+
+    def write(self, *octets: bytes) -> None:
+        """Take octets to be sent; they leave with `receive`, `attend`, `flush`, or when enough have
+        come. Those of one call leave together.
+        """
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the client is behind with reading, so that `drain` would wait for it."""
 
     def flush(self) -> None:
         """Send what is unsent now."""

@@ -9,6 +9,7 @@ decides what a connection that ended without close_notify means.
 """
 
 import ssl
+from collections.abc import Sequence
 from enum import Enum
 
 from mailkeep.tls.client_hello import ClientHello, HelloReader
@@ -72,10 +73,10 @@ class TlsChannel:
         """
         try:
             match self._state:
-                case HelloReader() as reader:
-                    return self._read_hello(reader, octets)
                 case Session() as session:
                     return session.receive(octets)
+                case HelloReader() as reader:
+                    return self._read_hello(reader, octets)
                 case _Dead.DEAD:
                     return b""
         except TlsError:
@@ -84,8 +85,10 @@ class TlsChannel:
 
     def output(self) -> bytes:
         """Return the octets to put on the wire now: handshake, tickets, alerts; `b""` if none."""
+        if not self._outgoing.pending:
+            return b""
         octets = self._outgoing.read()
-        if octets and self._flight_is_due:
+        if self._flight_is_due:
             self._flight_is_due = False
             self._group = find_group(octets)
         return octets
@@ -96,11 +99,15 @@ class TlsChannel:
         Raises:
             TlsFailed: the channel is not established, is dead, or `close` came before.
         """
-        match self._state:
-            case Session() as session:
-                return session.send(plaintext)
-            case _:
-                raise TlsFailed("no handshake has been completed")
+        return self._session().send(plaintext)
+
+    def send_pieces(self, plaintext: Sequence[bytes]) -> list[bytes]:
+        """Do the same as `send` with much that is in pieces, without putting it together.
+
+        Raises:
+            TlsFailed: see `send`.
+        """
+        return self._session().send_pieces(plaintext)
 
     def close(self) -> bytes:
         """Return what is still to be sent, close_notify last (RFC 8446 section 6.1). Never raises.
@@ -138,6 +145,11 @@ class TlsChannel:
                 return session.facts(self._server_name, self._group)
             case _:
                 raise TlsFailed("no handshake has been completed")
+
+    def _session(self) -> Session:
+        if isinstance(self._state, Session):
+            return self._state
+        raise TlsFailed("no handshake has been completed")
 
     def _read_hello(self, reader: HelloReader, octets: bytes) -> bytes:
         """Wait for the ClientHello, judge it, and hand it to OpenSSL as it came."""

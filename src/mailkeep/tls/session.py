@@ -10,6 +10,7 @@ keeps the 22 KiB that OpenSSL's buffer grew to, because `ssl` cannot shrink or r
 """
 
 import ssl
+from collections.abc import Iterator, Sequence
 from typing import Self
 
 from mailkeep.tls.errors import TlsError, TlsFailed
@@ -117,7 +118,7 @@ class Session:
                 self._advance(plaintext)
         except ssl.SSLError as cause:
             raise self._failure(cause) from cause
-        return b"".join(plaintext)
+        return plaintext[0] if len(plaintext) == 1 else b"".join(plaintext)
 
     def send(self, plaintext: bytes) -> bytes:
         """Return the octets that carry `plaintext`, and before them any that waited.
@@ -126,19 +127,28 @@ class Session:
             TlsFailed: the handshake is not over, or `close` came before; or the peer stopped in the
                 middle of a handshake message.
         """
-        rest = memoryview(plaintext)
-        pieces: list[bytes] = []
+        if len(plaintext) > _RECORD_OCTETS:
+            return b"".join(self.send_pieces((plaintext,)))
+        return self._seal(plaintext) if plaintext else b""
+
+    def send_pieces(self, plaintext: Sequence[bytes]) -> list[bytes]:
+        """Return a record in each of the octets that carry `plaintext`, piece behind piece.
+
+        Raises:
+            TlsFailed: see `send`.
+        """
+        return [self._seal(record) for record in _in_records(plaintext)]
+
+    def _seal(self, record: bytes | memoryview) -> bytes:
         try:
-            while rest:
-                rest = rest[self._tls.write(rest[:_RECORD_OCTETS]) :]
-                pieces.append(self._outgoing.read())
+            self._tls.write(record)  # into memory: all of it
+            return self._outgoing.read()
         except ssl.SSLWantReadError as cause:
             # OpenSSL says nothing in the middle of a handshake message, not even one that comes
             # after the handshake (RFC 8446 section 4.6); no honest peer leaves one unfinished.
             raise TlsFailed("the peer has not ended a handshake message") from cause
         except ssl.SSLError as cause:
             raise self._failure(cause) from cause
-        return b"".join(pieces)
 
     def close(self) -> None:
         """Put close_notify behind what waits to be sent, if the handshake is over."""
@@ -207,3 +217,21 @@ class Session:
         if not self._tls.server_side and reason in _MEANINGS:
             return TlsFailed(f"{text}: {_MEANINGS[reason]}")
         return TlsFailed(text)
+
+
+def _in_records(pieces: Sequence[bytes]) -> Iterator[bytes | memoryview]:
+    """Cut pieces into full records, and copy only where a record takes from two of them."""
+    begun: list[bytes | memoryview] = []
+    begun_octets = 0
+    for piece in pieces:
+        rest = memoryview(piece)
+        while begun_octets + len(rest) >= _RECORD_OCTETS:
+            taken = rest[: _RECORD_OCTETS - begun_octets]
+            yield b"".join((*begun, taken)) if begun else taken
+            begun, begun_octets = [], 0
+            rest = rest[len(taken) :]
+        if rest:
+            begun.append(rest)
+            begun_octets += len(rest)
+    if begun:
+        yield b"".join(begun)

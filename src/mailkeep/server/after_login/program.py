@@ -7,8 +7,9 @@ answer. A session that ends in any other way removes nothing.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from typing import Any, get_args
 
 from mailkeep.maildrop import (
     Body,
@@ -19,19 +20,22 @@ from mailkeep.maildrop import (
 )
 from mailkeep.pop3 import (
     CapabilityOffers,
+    Command,
     DotStuffer,
     Err,
     LocalProtocolError,
     Ok,
     OkLines,
+    Refused,
     Reply,
     commands,
 )
 from mailkeep.server import replies
 from mailkeep.server.after_login import listings
+from mailkeep.server.after_login.begun import Begun, begin
 from mailkeep.server.after_login.marks import Marks
 from mailkeep.server.after_login.telling import Sent, Telling
-from mailkeep.server.dialogue import Dialogue
+from mailkeep.server.dialogue import COMMANDS_A_TURN, Dialogue
 from mailkeep.server.texts import messages_reply, octets_reply
 from mailkeep.server.wire import Disconnected
 from mailkeep.values import Index, MessageNumber, index_of
@@ -53,6 +57,12 @@ class Session:
     """Told each command's verb and how many seconds it took."""
 
 
+TURN_OCTETS = 65_536
+"""Of answers that one client may have at once before the others get their turn."""
+
+_VERBS: Mapping[type[Command], str] = {kind: kind.__name__.upper() for kind in get_args(Command)}
+
+
 async def serve_maildrop(dialogue: Dialogue, session: Session) -> None:
     """Talk until QUIT was answered.
 
@@ -61,19 +71,37 @@ async def serve_maildrop(dialogue: Dialogue, session: Session) -> None:
         ClosedByUs: it must be closed; nothing was removed.
     """
     program = _Program(dialogue, session)
-    while not program.done:
-        dialogue.wire.expect_within(session.idle_s, "the next command")
-        command = await dialogue.next_command()
-        dialogue.wire.lift_deadline()
-        began_s = time.perf_counter()
-        await program.obey(command)
-        session.on_command(type(command).__name__.upper(), time.perf_counter() - began_s)
+    try:
+        while not program.done:
+            if program.hear(b""):
+                await dialogue.wire.attend(program.hear)
+            else:
+                await program.catch_up()
+    finally:
+        program.give_up()
 
 
 class _Program:
-    """One session on one maildrop."""
+    """One session on one maildrop.
 
-    __slots__ = ("_dialogue", "_listing", "_marks", "_session", "_telling", "done")
+    Commands are answered by `hear`, where their octets arrive. What has to wait (for a disk, for a
+    client that is behind, for the others' turn) is done by `catch_up`, in the session's task.
+    """
+
+    __slots__ = (
+        "_began_s",
+        "_dialogue",
+        "_has_stopped",
+        "_left_octets",
+        "_listing",
+        "_marks",
+        "_owes_time",
+        "_session",
+        "_telling",
+        "_under_way",
+        "_verb",
+        "done",
+    )
 
     def __init__(self, dialogue: Dialogue, session: Session) -> None:
         self._dialogue = dialogue
@@ -81,36 +109,120 @@ class _Program:
         self._telling = session.telling
         self._listing = session.maildrop.listing
         self._marks = Marks(self._listing)
+        self._under_way: Begun | None = None
+        self._verb = ""
+        self._began_s = 0.0
+        self._left_octets = 0
+        self._has_stopped = False
+        self._owes_time = True
         self.done = False
 
-    async def obey(self, command: commands.Command) -> None:
-        """Answer one command."""
+    def hear(self, octets: bytes) -> bool:
+        """Answer what has arrived; False when somebody must `catch_up` before more can be heard.
+
+        Raises:
+            Disconnected, ClosedByUs: see `serve_maildrop`.
+        """
+        if octets:
+            self._dialogue.core.receive(octets)
+        if not self._has_stopped:
+            self._left_octets = TURN_OCTETS
+            self._has_stopped = not self._answer_all()
+            if self._has_stopped:
+                self._dialogue.wire.lift_deadline()
+        return not self._has_stopped
+
+    async def catch_up(self) -> None:
+        """End the command that is under way, or wait for the client and for the others' turn.
+
+        Raises:
+            Disconnected: the connection ended.
+        """
+        wire = self._dialogue.wire
+        wire.flush()
+        if self._under_way is None:
+            await wire.drain()
+        else:
+            await self._under_way
+            self._under_way = None
+            self._note_command()
+        self._has_stopped = False
+
+    def give_up(self) -> None:
+        """Let go of what was begun, if the task has not come to it."""
+        if self._under_way is not None:
+            self._under_way.give_up()
+
+    def _answer_all(self) -> bool:
+        """Answer one command after the other; False if it was not to the end."""
+        dialogue = self._dialogue
+        self._began_s = time.perf_counter()
+        for _ in range(COMMANDS_A_TURN):
+            if self._left_octets <= 0 or dialogue.wire.is_behind:
+                return False
+            command = dialogue.next_at_hand()
+            if command is None:
+                self._wait_for_the_next()
+                return True
+            self._owes_time = True
+            if not isinstance(command, Refused) and not self._obey(command):
+                return False
+            if dialogue.core.is_all_read:
+                self._wait_for_the_next()
+                return True
+        return False
+
+    def _wait_for_the_next(self) -> None:
+        """Give the client its time, unless it has said only half a command since it was given."""
+        if self._owes_time:
+            self._owes_time = False
+            self._dialogue.wire.expect_within(self._session.idle_s, "the next command")
+
+    def _obey(self, command: Command) -> bool:
+        """Answer one command; False if that takes time, or if it was the last."""
+        self._verb = _VERBS[type(command)]
         match command:
             case commands.Retr(number):
-                await self._send_message(number, None)
+                return self._begin(self._send_message(number, None))
             case commands.Top(number, body_lines):
-                await self._send_message(number, body_lines)
-            case commands.List(number):
-                await self._list(number, listings.scan_listing)
-            case commands.Uidl(number):
-                await self._list(number, listings.unique_id_listing)
+                return self._begin(self._send_message(number, body_lines))
+            case commands.List(None):
+                return self._begin(self._list_all(listings.SCAN))
+            case commands.Uidl(None):
+                return self._begin(self._list_all(listings.UNIQUE_IDS))
+            case commands.Quit():
+                return self._begin(self._quit())
             case commands.Lang(tag_untrusted):
                 self._dialogue.answer_lang(tag_untrusted)
-            case commands.Quit():
-                self._dialogue.answer(await self._update())
-                self.done = True
             case _:
                 self._dialogue.answer(self._reply_to(command))
+        self._note_command()
+        return True
 
-    def _reply_to(self, command: commands.Command) -> Reply:
+    def _begin(self, answer: Coroutine[Any, None, None]) -> bool:
+        self._under_way = begin(answer)
+        if self._under_way is not None:
+            return False
+        self._note_command()
+        return not self.done
+
+    def _note_command(self) -> None:
+        began_s, self._began_s = self._began_s, time.perf_counter()
+        self._session.on_command(self._verb, self._began_s - began_s)
+
+    def _reply_to(self, command: Command) -> Reply:  # noqa: PLR0911  # one row a command
         """Return the answer to a command that needs no I/O."""
         match command:
-            case commands.Stat():
-                return Ok(listings.drop_listing(self._marks))
-            case commands.Dele(number):
-                return self._mark(number)
             case commands.Noop():
                 return replies.NOTHING_DONE
+            case commands.Dele(number):
+                return self._mark(number)
+            case commands.Stat():
+                return Ok(listings.drop_listing(self._marks))
+            case commands.List(int() as number):
+                return self._list_one(MessageNumber(number), listings.SCAN)
+            case commands.Uidl(int() as number):
+                return self._list_one(MessageNumber(number), listings.UNIQUE_IDS)
             case commands.Rset():
                 self._telling.withdrawn(self._marks.count)
                 self._marks.clear()
@@ -140,17 +252,23 @@ class _Program:
         self._telling.marked(self._listing.uidl(found))
         return replies.MARKED
 
-    async def _list(self, number: MessageNumber | None, line: listings.Line) -> None:
-        if number is None:
-            count = self._marks.remaining_count
-            self._dialogue.answer(messages_reply(count, self._dialogue.language))
-            for piece in listings.pieces(self._listing, self._marks, line):
-                self._dialogue.wire.write(piece)
-                await self._dialogue.wire.drain()
-            return
+    def _list_one(self, number: MessageNumber, lines: listings.Lines) -> Reply:
         found = self._find(number)
-        reply = found if isinstance(found, Err) else Ok(line(self._listing, found))
-        self._dialogue.answer(reply)
+        return found if isinstance(found, Err) else Ok(lines.line(self._listing, found))
+
+    async def _list_all(self, lines: listings.Lines) -> None:
+        count = self._marks.remaining_count
+        self._dialogue.answer(messages_reply(count, self._dialogue.language))
+        for piece in lines.pieces(self._listing, self._marks):
+            await self._take_turns()
+            self._dialogue.wire.write(piece)
+            self._left_octets -= len(piece)
+
+    async def _take_turns(self) -> None:
+        """Wait for the client and for the others, once in so many octets."""
+        if self._left_octets <= 0:
+            self._left_octets = TURN_OCTETS
+            await self._dialogue.wire.drain()
 
     async def _send_message(self, number: MessageNumber, body_lines: int | None) -> None:
         """Answer RETR or TOP. Nothing is promised before the first octets are at hand."""
@@ -161,7 +279,8 @@ class _Program:
         if self._needs_utf8(found):
             self._dialogue.answer(replies.UTF8_NEEDED)
             return
-        await self._telling.ready()
+        if not self._telling.has_room:
+            await self._telling.ready()
         try:
             body = await self._session.maildrop.read(found, body_lines=body_lines)
             try:
@@ -190,21 +309,21 @@ class _Program:
             Disconnected: the body broke off; without a terminator the client knows.
         """
         sent = Sent()
-        stuffer = DotStuffer()
         piece = await body.next_piece()
+        stuffer = DotStuffer(is_dot_free=body.is_dot_free)
         self._dialogue.answer(self._first_line(index, body_lines))
         wire = self._dialogue.wire
-        held = b""
         try:
-            while piece:
+            while following := await self._next_piece(body, index):
+                wire.write(stuffer.feed(piece))
                 sent.octets += len(piece)
-                wire.write(held)
                 await wire.drain()
-                held = stuffer.feed(piece)
-                piece = await self._next_piece(body, index)
-            wire.write(held + stuffer.finish())
+                piece = following
+            wire.write(stuffer.feed(piece), stuffer.finish())
+            sent.octets += len(piece)
             sent.complete = True
         finally:  # what has left has left, however this ended
+            self._left_octets -= sent.octets
             sent.sha256 = body.sha256
             self._telling.sent(index, body_lines, sent)
 
@@ -219,6 +338,10 @@ class _Program:
         except MessageUnreadable as unreadable:
             self._telling.unreadable(self._listing.uidl(index), str(unreadable))
             raise Disconnected("a message could not be read to its end") from unreadable
+
+    async def _quit(self) -> None:
+        self._dialogue.answer(await self._update())
+        self.done = True
 
     async def _update(self) -> Reply:
         """Remove what is marked, let the lease go, and return the answer to QUIT."""

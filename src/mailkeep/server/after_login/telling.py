@@ -58,6 +58,11 @@ class Telling:
         """One octet a message, made when the first was sent: 1 for those that RETR sent."""
         self._sent_whole_count = 0
 
+    @property
+    def has_room(self) -> bool:
+        """Whether `ready` need not wait."""
+        return self._sink.has_room()
+
     async def ready(self) -> None:
         """Wait until what must not be missed has room; see `EventSink.ready`."""
         await self._sink.ready()

@@ -199,15 +199,13 @@ class Deciding:
         Raises:
             Disconnected: the client has left meanwhile.
         """
-        try:
-            async with asyncio.timeout(_LOOK_S):
-                return await self._gate.sink.ready()
-        except TimeoutError:
-            room = asyncio.ensure_future(self._gate.sink.ready())
+        if self._gate.sink.has_room():
+            return
+        room = asyncio.ensure_future(self._gate.sink.ready())
         try:
             while not room.done():
-                self._wire.check_open()
                 await asyncio.wait((room,), timeout=_LOOK_S)
+                self._wire.check_open()
             room.result()
         finally:
             room.cancel()
