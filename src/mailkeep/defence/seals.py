@@ -4,7 +4,7 @@ A plain hash of a wrong password, which is often nearly the right one, could be 
 one is keyed with the site's secret. Dovecot keeps CRC32 or a plain SHA-1 there.
 """
 
-import hmac
+import hashlib
 
 from mailkeep.values import NotPrepared, Secret, prepare_password
 
@@ -26,4 +26,5 @@ class Seals:
             octets = prepare_password(password).reveal()
         except NotPrepared:
             octets = password.reveal()
-        return hmac.digest(self._key.reveal(), _PURPOSE + octets, "sha256")[:SEAL_OCTETS]
+        sealed = _PURPOSE + octets
+        return hashlib.blake2b(sealed, key=self._key.reveal(), digest_size=SEAL_OCTETS).digest()

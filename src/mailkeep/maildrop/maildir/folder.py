@@ -2,7 +2,8 @@
 
 Responsible for finding the files of messages, wherever their neighbours have moved them, and for
 opening them without being led astray: only regular files count, and no link is followed from `cur`
-and `new` on. It knows nothing of sizes, sessions or removal. Every call blocks: for worker threads.
+and `new` on. It knows nothing of sizes, sessions or removal. Every call blocks and is for worker
+threads, but those that say `at_once`, which never wait.
 
 A session keeps no place for each message. It knows the few places that files had when it looked
 (`new`, or `cur` with this or that set of flags), tries those, and only then looks through the
@@ -25,6 +26,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
+from mailkeep.maildrop.cached import NOT_CACHED, open_cached, open_how
 from mailkeep.maildrop.maildir.names import base_of
 from mailkeep.maildrop.maildir.states import TELLS_AFTER_NS, FolderState, States, state_of
 
@@ -44,6 +46,13 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MESSAGE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _UNNOTICED = getattr(os, "O_NOATIME", 0)
 """Reading mail for somebody is not their reading of it. Linux, and only for the file's owner."""
+
+_PLACES_TRIED_AT_ONCE = 4
+"""The places that the event loop tries; where messages have more, a thread looks for them."""
+
+_FOLDER_CACHED = open_how(_FOLDER)
+_LOOK_CACHED = open_how(getattr(os, "O_PATH", 0) | os.O_DIRECTORY | os.O_NOFOLLOW)
+_MESSAGE_CACHED = tuple(open_how(_MESSAGE | unnoticed) for unnoticed in (_UNNOTICED, 0))
 
 _NO_MESSAGE_THERE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG})
 """Nothing, a link, a socket; or a base name so long that it cannot have these flags."""
@@ -94,6 +103,23 @@ class Maildir:
     def states(self) -> States:
         """Return how `new` and `cur` are now, with `None` where that cannot be told."""
         return _state_now(self._new), _state_now(self._cur)
+
+    def states_at_once(self) -> States:
+        """Return the same as `states` as far as the system knows it without waiting."""
+        return _state_at_once(self._new), _state_at_once(self._cur)
+
+    def open_at_once(self, base: bytes) -> tuple[int, os.stat_result] | None:
+        """Open a message's file where messages were found before, if that needs no waiting."""
+        for folder, flags in self.places[:_PLACES_TRIED_AT_ONCE]:
+            held = open_cached(self.path_of(folder), _FOLDER_CACHED)
+            if held != NOT_CACHED:
+                try:
+                    opened = _open_at_once(base + flags, held)
+                finally:
+                    os.close(held)
+                if opened is not None:
+                    return opened
+        return None
 
     def path_of(self, folder: bytes) -> bytes:
         """Return the path of `new` or `cur`."""
@@ -261,6 +287,24 @@ def _state_now(path: bytes) -> FolderState | None:
         return None
 
 
+def _state_at_once(path: bytes) -> FolderState | None:
+    descriptor = open_cached(path, _LOOK_CACHED)
+    if descriptor == NOT_CACHED:
+        return None
+    try:
+        return state_of(os.fstat(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def _open_at_once(filename: bytes, folder: int) -> tuple[int, os.stat_result] | None:
+    for how in _MESSAGE_CACHED:
+        descriptor = open_cached(filename, how, folder)
+        if descriptor != NOT_CACHED:
+            return _regular(descriptor)
+    return None
+
+
 def _open_regular(filename: bytes, folder: int) -> tuple[int, os.stat_result] | None:
     """Open a message's file and ask about it, or return `None` if there is none."""
     try:
@@ -269,6 +313,11 @@ def _open_regular(filename: bytes, folder: int) -> tuple[int, os.stat_result] | 
         if cause.errno in _NO_MESSAGE_THERE:
             return None
         raise
+    return _regular(descriptor)
+
+
+def _regular(descriptor: int) -> tuple[int, os.stat_result] | None:
+    """Return an open file and what there is to know of it; close what is no file."""
     status = os.fstat(descriptor)
     if stat.S_ISREG(status.st_mode):
         return descriptor, status

@@ -1,17 +1,20 @@
 """The messages of one snapshot: opening their files, and what is learnt on the way.
 
-Blocks: for worker threads, several at once. A message is found wherever its neighbours have moved
-it; its digest and marks are looked up by its file's stamp and remembered when they were not known;
-a size that turns out wrong is counted, so that the next session has it right.
+Blocks, but for what is done `at_once`: for worker threads, several at once. A message is found
+wherever its neighbours have moved it; its digest and marks are looked up by its file's stamp and
+remembered when they were not known; a size that turns out wrong is counted, so that the next
+session has it right.
 """
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from mailkeep.maildrop.cached import learn_promise, promises
 from mailkeep.maildrop.maildir.digests import Digest, KnownDigests, digests_path
 from mailkeep.maildrop.maildir.folder import Folders, Maildir
 from mailkeep.maildrop.maildir.listing_file import (
@@ -20,7 +23,13 @@ from mailkeep.maildrop.maildir.listing_file import (
     read_listing,
     write_listing,
 )
-from mailkeep.maildrop.maildir.reading import Known, Started, WholeBody, start_reading
+from mailkeep.maildrop.maildir.reading import (
+    Known,
+    Started,
+    WholeBody,
+    read_at_once,
+    start_reading,
+)
 from mailkeep.maildrop.maildir.renewing import renew_snapshot
 from mailkeep.maildrop.maildir.sizes import SizeIndex
 from mailkeep.maildrop.maildir.snapshot import NOTHING, Snapshot, count_message, take_snapshot
@@ -166,6 +175,7 @@ class Messages:
             raise MessageGone(f"{base!r} vanished") from cause
         except OSError as cause:
             raise MessageUnreadable(f"{base!r} cannot be opened: {cause}") from cause
+        learn_promise(status.st_dev, descriptor)
         stamp = stamp_of(status)
         known = Known(
             self.snapshot.listing.octets(index),
@@ -175,6 +185,25 @@ class Messages:
             partial(self._learn, index, base, stamp),
         )
         return start_reading(descriptor, known, body_lines=body_lines)
+
+    def read_at_once(self, index: Index) -> WholeBody | None:
+        """Return a small message that the system has in memory, if it is as it is known to be.
+
+        Never waits; called by the event loop. What is not so is found out by `start`.
+        """
+        state = self.snapshot.states[0] or self.snapshot.states[1]
+        if state is None or not promises(state.device):
+            return None
+        opened = self.maildir.open_at_once(self.snapshot.bases[index])
+        if opened is None:
+            return None
+        descriptor, status = opened
+        try:
+            digest = self.digests.find_in_memory(index, stamp_of(status))
+            octets = self.snapshot.listing.octets(index)
+            return digest and read_at_once(descriptor, status.st_size, octets, digest)
+        finally:
+            os.close(descriptor)
 
     def _read_ahead(self, folders: Folders, index: Index, room_octets: int) -> ReadAhead:
         """Read small messages behind this one; what is wrong is told when it is asked for."""

@@ -231,7 +231,7 @@ def start_reading(
         MessageUnreadable: reading failed, or the size is not what was announced.
     """
     if body_lines is None and known.digest and known.stored_octets < PIECE_OCTETS:
-        whole = _read_at_once(descriptor, known, known.digest)
+        whole = _read_short(descriptor, known, known.digest)
         if whole is not None:
             return whole
     file = MessageFile(descriptor, known, body_lines=body_lines)
@@ -241,7 +241,7 @@ def start_reading(
     )
 
 
-def _read_at_once(descriptor: int, known: Known, digest: Digest) -> "WholeBody | None":
+def _read_short(descriptor: int, known: Known, digest: Digest) -> "WholeBody | None":
     """Read a short message that is as it was, in one step; `None` if it is any different.
 
     Less than was asked for is the end of a file, and what is wrong is found by who reads on.
@@ -250,10 +250,42 @@ def _read_at_once(descriptor: int, known: Known, digest: Digest) -> "WholeBody |
         stored = os.pread(descriptor, known.stored_octets + 1, 0)
     except OSError:
         return None
-    wire = stored if digest.marks & AS_SENT else wire_form(stored)
-    if len(stored) != known.stored_octets or len(wire) != known.announced:
+    if len(stored) != known.stored_octets:
         return None
-    os.close(descriptor)
+    whole = _whole(stored, known.announced, digest)
+    if whole is not None:
+        os.close(descriptor)
+    return whole
+
+
+def read_at_once(
+    descriptor: int, stored_octets: int, announced: int, digest: Digest
+) -> "WholeBody | None":
+    """Read a short message that is as it was and in the page cache; `None` if it is any different.
+
+    Never waits and never raises.
+
+    Args:
+        descriptor: of the message's file.
+        stored_octets: of it.
+        announced: the octets of the whole wire form.
+        digest: what was found out when it was read before.
+    """
+    arriving = _arriving.octets
+    if stored_octets >= len(arriving):
+        return None
+    try:
+        count = os.preadv(descriptor, [arriving], 0, _NOWAIT)
+    except OSError:
+        return None
+    return _whole(bytes(arriving[:count]), announced, digest) if count == stored_octets else None
+
+
+def _whole(stored: bytes, announced: int, digest: Digest) -> "WholeBody | None":
+    """Return a message whose file was read to its end, if it is as long as was announced."""
+    wire = stored if digest.marks & AS_SENT else wire_form(stored)
+    if len(wire) != announced:
+        return None
     return WholeBody(wire, digest.sha256.hex(), is_dot_free=bool(digest.marks & DOT_FREE))
 
 

@@ -27,7 +27,7 @@ from mailkeep.maildrop.maildir.reading import FileBody, Started, WholeBody
 from mailkeep.maildrop.maildir.removal import remove_messages
 from mailkeep.maildrop.maildir.sizes import SizeIndex
 from mailkeep.maildrop.maildir.snapshot import NotInTime
-from mailkeep.maildrop.maildir.warm import Key, Warm, is_there_still
+from mailkeep.maildrop.maildir.warm import Key, Warm, is_surely_there_still, is_there_still
 from mailkeep.maildrop.seam import Body, MaildropUnavailable, Removal
 from mailkeep.values import AccountId, Address, Index, InvalidAddress, Uidl
 
@@ -87,6 +87,9 @@ class MaildirStore:
 
         key = account, address
         lease = self._leases.acquire(account)
+        before = self._warm.find(key)
+        if before is not None and is_surely_there_still(before):
+            return OpenMaildir(_Shared(self._warm, self._files, self._ahead), key, before, lease)
         try:
             work = self._opening.submit(self._look, key, go_on)
         except RuntimeError as cause:  # the system has no thread to spare
@@ -187,7 +190,7 @@ class OpenMaildir:
         """Open a message and read its first piece, in one hop at most (see `Maildrop.read`)."""
         if body_lines is not None:
             return await self._read_in_a_thread(index, body_lines, 0)
-        body = self._ahead.asked(index)
+        body = self._ahead.asked(index) or self._messages.read_at_once(index)
         return body or await self._read_in_a_thread(index, None, self._ahead.worth_octets)
 
     async def _read_in_a_thread(

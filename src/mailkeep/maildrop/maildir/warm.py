@@ -5,12 +5,13 @@ folders look as they did (see `states`), what was seen then is what is there, an
 again: names, sizes, digests, and the listings that the server made of them.
 
 Bounded in octets; who was away longest goes first. It reads no folder itself but asks how they
-look, which may wait for a disk: for worker threads.
+look, which may wait for a disk and is for worker threads, or is not told.
 """
 
 from collections import OrderedDict
 from threading import Lock
 
+from mailkeep.maildrop.cached import promises
 from mailkeep.maildrop.maildir.messages import Messages
 from mailkeep.values import AccountId, Address
 
@@ -27,6 +28,18 @@ def is_there_still(messages: Messages) -> bool:
     """Tell whether a session that begins now would find the same. Blocks."""
     states = messages.snapshot.states
     return None not in states and states == messages.maildir.states()
+
+
+def is_surely_there_still(messages: Messages) -> bool:
+    """Tell the same without waiting; False where that cannot be told."""
+    states = messages.snapshot.states
+    return (
+        states[0] is not None
+        and states[1] is not None
+        and promises(states[0].device)
+        and promises(states[1].device)
+        and states == messages.maildir.states_at_once()
+    )
 
 
 def _octets_of(messages: Messages) -> int:
