@@ -85,9 +85,9 @@ async def asking(path: Path) -> AsyncIterator[DoorOverSocket]:
 
 
 @contextlib.asynccontextmanager
-async def answering(path: Path, door: LoginDoor) -> AsyncIterator[Control]:
+async def answering(path: Path, door: LoginDoor, *, lasts: bool = False) -> AsyncIterator[Control]:
     """Be the process that has the door."""
-    control = Control(path, Heard().take, door)
+    control = Control(path, Heard().take, door, lasts=lasts)
     await control.start()
     try:
         yield control
@@ -97,9 +97,11 @@ async def answering(path: Path, door: LoginDoor) -> AsyncIterator[Control]:
 
 
 @contextlib.asynccontextmanager
-async def reached(path: Path, door: LoginDoor) -> AsyncIterator[DoorOverSocket]:
+async def reached(
+    path: Path, door: LoginDoor, *, lasts: bool = False
+) -> AsyncIterator[DoorOverSocket]:
     """Be both."""
-    async with answering(path, door), asking(path) as worker:
+    async with answering(path, door, lasts=lasts), asking(path) as worker:
         await until(lambda: worker.is_reached)
         yield worker
 
@@ -266,10 +268,11 @@ async def a_crowd_on_one_address_gains_nothing(door: Door, behind: Door) -> list
     return [[type(it).__name__ for it in said]]
 
 
+@pytest.mark.parametrize("lasts", [False, True], ids=["asking", "not always asking"])
 @pytest.mark.parametrize("behaviour", SCRIPTS, ids=lambda it: it.__name__)
 @in_fake_time
 async def test_a_door_behaves_alike_directly_and_over_the_socket(
-    path: Path, behaviour: Script
+    path: Path, behaviour: Script, lasts: bool
 ) -> None:
     """Several workers share one door, and nobody can tell."""
     direct = make_door()
@@ -277,7 +280,7 @@ async def test_a_door_behaves_alike_directly_and_over_the_socket(
     expected = await behaviour(direct, direct)
     lasted_s = now_s() - began_s
     behind = make_door()
-    async with reached(path, behind) as door:
+    async with reached(path, behind, lasts=lasts) as door:
         began_s = now_s()
         assert await behaviour(seen_alike(door), behind) == expected
         assert now_s() - began_s == pytest.approx(lasted_s, abs=0.2)
@@ -640,8 +643,8 @@ async def test_a_worker_that_talks_nonsense_is_left(
     """It hears why, what it held is free, and others are served."""
     reader, writer = await asyncio.open_unix_connection(path)
     writer.write(wire.encode(wire.Ping(1)) + wire.encode(wire.Ask.of(2, attempt())))
-    assert wire.decode_answer((await reader.readline())[:-1]) == wire.Pong(1)
-    assert isinstance(wire.decode_answer((await reader.readline())[:-1]), wire.Allowed)
+    assert wire.decode_said((await reader.readline())[:-1]) == wire.Pong(1)
+    assert isinstance(wire.decode_said((await reader.readline())[:-1]), wire.Allowed)
     assert len(door._lent) == 1
     writer.write(nonsense)
     with contextlib.suppress(ConnectionError):  # the rest of it was never read
@@ -685,7 +688,7 @@ async def test_numbers_that_nobody_has_are_answered_alike(path: Path, door: Door
     writer.write(wire.encode(wire.Fail(1, 77, ALICE)))
     writer.write(wire.encode(wire.Succeed.of(2, 77, success)))
     writer.write(wire.encode(wire.GiveUp(77)) + wire.encode(wire.Ping(3)))
-    heard = [wire.decode_answer((await reader.readline())[:-1]) for _ in range(3)]
+    heard = [wire.decode_said((await reader.readline())[:-1]) for _ in range(3)]
     wrong, right, pong = heard
     assert isinstance(wrong, wire.Unavailable)
     assert isinstance(right, wire.Unavailable)

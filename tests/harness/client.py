@@ -41,6 +41,24 @@ class WireClient:
             self._socket.close()
             raise
 
+    @property
+    def local_port(self) -> int:
+        """Ours."""
+        return int(self._socket.getsockname()[1])
+
+    @property
+    def remote_port(self) -> int:
+        """The server's."""
+        return int(self._socket.getpeername()[1])
+
+    @property
+    def certificate(self) -> bytes:
+        """What the server has shown, as DER."""
+        assert isinstance(self._socket, ssl.SSLSocket)
+        shown = self._socket.getpeercert(binary_form=True)
+        assert shown is not None
+        return shown
+
     def send(self, octets: bytes) -> None:
         """Send octets as they are."""
         self._socket.sendall(octets)

@@ -50,6 +50,7 @@ class RunningSite:
         maildrops: str | None = None,
         limits: Mapping[str, int] = ROOM_FOR_TESTS,
         settings_more: str = "",
+        workers: int = 1,
     ) -> None:
         """Make a site and serve it.
 
@@ -59,9 +60,10 @@ class RunningSite:
             limits: what `[limits]` says; with `{}` the site is as an operator would have it, and
                 its door does not trust loopback either.
             settings_more: further text for `mailkeep.toml`, whole tables; not `[limits]`.
+            workers: what `serve.workers` says.
         """
         both = ((Service.POP3S, "127.0.0.1:0"), (Service.POP3, "127.0.0.1:0"))
-        text = settings_text(HOSTNAME, both)
+        text = settings_text(HOSTNAME, both) + f"\n[serve]\nworkers = {workers}\n"
         if maildrops is not None:
             text += f'\n[maildrops]\npath = "{maildrops}"\n'
         if limits:
@@ -72,6 +74,26 @@ class RunningSite:
         self.ca = folder / "tls" / "ca.pem"
         self.site: Site = read_site(folder)
         self._serve()
+
+    @property
+    def pid(self) -> int:
+        """The process that `mailkeep serve` is."""
+        return self._serving.pid
+
+    def wait_for(self, words: str, times: int = 1) -> None:
+        """Return when so many lines of the log have had these words in them."""
+        found = 0
+
+        def matches(line: str) -> bool:
+            nonlocal found
+            found += words in line
+            return found >= times
+
+        self._serving.wait_for(matches, f"{words} ({times})")
+
+    def wait(self) -> int:
+        """Return the server's exit code when it has ended by itself."""
+        return self._serving.wait()
 
     @property
     def log(self) -> str:
@@ -109,6 +131,10 @@ class RunningSite:
     def restart(self) -> None:
         """End the server and start it anew, on other ports."""
         assert self.stop() == 0, self.log
+        self._serve()
+
+    def restart_after_death(self) -> None:
+        """Start the server anew when it has ended."""
         self._serve()
 
     def stop(self) -> int:
@@ -157,9 +183,12 @@ def running_site(
     maildrops: str | None = None,
     limits: Mapping[str, int] = ROOM_FOR_TESTS,
     settings_more: str = "",
+    workers: int = 1,
 ) -> Iterator[RunningSite]:
     """Serve a new site for as long as the caller needs it; it must end well."""
-    site = RunningSite(folder, maildrops=maildrops, limits=limits, settings_more=settings_more)
+    site = RunningSite(
+        folder, maildrops=maildrops, limits=limits, settings_more=settings_more, workers=workers
+    )
     try:
         yield site
     finally:

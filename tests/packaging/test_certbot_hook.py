@@ -42,7 +42,7 @@ def test_hook_copies_chain_and_key_and_reloads(tmp_path: Path, lineage: Path) ->
             "MAILKEEP_RELOAD": f"kill -s {signal.SIGHUP.value} {serving.pid}",
         }
         run([HOOK], environment=environment)
-        serving.wait_for(lambda line: "certificate loaded" in line, "that it is loaded")
+        serving.wait_for(lambda line: "settings loaded" in line, "that it is loaded")
         with WireClient(listening_port(serving, Service.POP3S)) as client:
             client.start_tls(lineage / "ca.pem")
             assert client.read_ok() == b"POP3 ready"

@@ -46,7 +46,7 @@ def test_the_authorities_of_clients_start_at_the_sites_folder(site: Site) -> Non
     """As every path in the settings does; without them no client is asked."""
     certificate = SiteCertificate(site, Recorder())
     assert certificate.current().context.verify_mode is ssl.CERT_NONE
-    certificate.change(with_client_ca(site, Path("tls/ca.pem")))
+    certificate.use(with_client_ca(site, Path("tls/ca.pem")))
     context = certificate.current().context
     assert context.verify_mode is ssl.CERT_OPTIONAL
     assert len(context.get_ca_certs()) == 1
@@ -58,15 +58,16 @@ def test_authorities_that_cannot_be_read_leave_all_as_it_was(site: Site, tmp_pat
     certificate = SiteCertificate(site, sink)
     before = certificate.current()
     with pytest.raises(CertificateProblem):
-        certificate.change(with_client_ca(site, Path("missing.pem")))
+        certificate.use(with_client_ca(site, Path("missing.pem")))
     assert certificate.current() == before
     authorities = tmp_path / "clients.pem"
     shutil.copy(site.tls / "ca.pem", authorities)
-    certificate.change(with_client_ca(site, authorities))
+    certificate.use(with_client_ca(site, authorities))
+    certificate.tell_loaded()
     good = certificate.current()
     authorities.write_bytes(b"none")
     for _ in range(2):
-        certificate.look()
+        assert not certificate.look()
     assert certificate.current() == good
     [rejected] = sink.of(EventType.CERTIFICATE_REJECTED)
     assert str(authorities) in rejected["reason"]

@@ -1,11 +1,19 @@
 """Buffers, back-pressure and the last words of a connection."""
 
 import asyncio
+from collections.abc import Sequence
 from ipaddress import ip_address
 
 import pytest
 from tests.server.fake_transport import FakeTransport
-from tests.server.parts import HugeStore, Recorder, full_store, make_meeting
+from tests.server.parts import (
+    HeldStore,
+    HugeStore,
+    Pieces,
+    Recorder,
+    full_store,
+    make_meeting,
+)
 from tests.server.talking import PEER, Talk, logged_in, settle
 
 from mailkeep.events import EventType
@@ -43,6 +51,9 @@ class Echoing:
 
     def send(self, plaintext: bytes) -> bytes:
         return plaintext
+
+    def send_pieces(self, plaintext: Sequence[bytes]) -> list[bytes]:
+        return list(plaintext)
 
     def close(self) -> bytes:
         return b""
@@ -176,10 +187,20 @@ async def test_segments_that_come_together_are_not_hoarded() -> None:
     """A loop may hand over many reads before the session runs: after the first that wakes it, the
     kernel keeps the rest."""
     talk = await logged_in(make_meeting(full_store()))
-    talk.transport.send(b"NOOP\r\n")
+    talk.transport.send(b"NOOP\r\n" * 65)  # more than a turn: the rest is the task's
     talk.transport.send(b"NOOP\r\n")
     assert not talk.transport.reading
-    assert (await talk.say(b"NOOP\r\n")) == b"+OK done\r\n" * 3
+    assert (await talk.say(b"NOOP\r\n")) == b"+OK done\r\n" * 67
+
+
+async def test_a_command_is_answered_where_its_octets_arrive() -> None:
+    """A turn of the session's task costs as much as the answer."""
+    talk = await logged_in(make_meeting(full_store()))
+    talk.transport.send(b"NOOP\r\n")
+    assert talk.heard() == b"+OK done\r\n"
+    talk.transport.send(b"RETR 1\r\n")
+    assert talk.heard().endswith(b"\r\n.\r\n")
+    assert talk.transport.reading
 
 
 async def test_a_body_waits_for_its_client() -> None:
@@ -359,3 +380,58 @@ async def test_an_aborted_connection_takes_nothing_more() -> None:
     talk.connection.abort("a test")
     assert await talk.say(b"CAPA\r\n") == b""
     assert talk.is_closed()
+
+
+async def test_what_goes_wrong_where_octets_arrive_ends_the_session_that_they_are_for() -> None:
+    """It is told like any bug, and the loop and the others do not hear of it."""
+    sink = Recorder()
+    store = HeldStore(full_store())
+    talk = await logged_in(make_meeting(store, sink=sink))
+    store.read_fails = ZeroDivisionError("a test")
+    talk.transport.send(b"RETR 1\r\n")
+    await settle()
+    assert talk.transport.lost.result() == "aborted"
+    assert "ZeroDivisionError" in sink.of(EventType.INTERNAL_ERROR)[0]["reason"]
+    assert sink.of(EventType.SESSION_ENDED)
+
+
+async def test_what_is_answered_leaves_before_a_command_that_has_to_wait() -> None:
+    """A slow disk holds up what needs it, and not the answers before it."""
+    store = HeldStore(full_store())
+    store.committing = asyncio.Event()
+    talk = await logged_in(make_meeting(store))
+    assert await talk.say(b"NOOP\r\nDELE 1\r\nQUIT\r\n") == (
+        b"+OK done\r\n+OK marked as deleted\r\n"
+    )
+    store.committing.set()
+    assert await talk.say() == b"+OK bye\r\n"
+
+
+async def test_a_client_that_vanishes_while_its_command_waits_leaves_nothing_behind() -> None:
+    """The command goes on to its end, and then the maildrop is closed."""
+    store = HeldStore(full_store())
+    body = SlowPieces()
+    store.reading = lambda _: body
+    sink = Recorder()
+    talk = await logged_in(make_meeting(store, sink=sink))
+    talk.transport.send(b"RETR 1\r\n")
+    talk.transport.reset()
+    await settle()
+    body.go_on.set()
+    await settle()
+    assert body.closed
+    assert store.steps == ["close"]
+    assert talk.is_closed()
+    assert len(sink.of(EventType.SESSION_ENDED)) == 1
+
+
+class SlowPieces(Pieces):
+    """A body on a disk that takes its time."""
+
+    def __init__(self) -> None:
+        super().__init__([b"Subject: x\r\n\r\n", b"a line\r\n"])
+        self.go_on = asyncio.Event()
+
+    async def next_piece(self) -> bytes:
+        await self.go_on.wait()
+        return await super().next_piece()

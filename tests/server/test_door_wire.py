@@ -71,11 +71,11 @@ def sent_request(request: wire.Request) -> wire.Request:
     return wire.decode_request(line[:-1])
 
 
-def sent_answer(answer: wire.Answer) -> wire.Answer:
+def sent_answer(answer: wire.Said) -> wire.Said:
     line = wire.encode(answer)
     assert line.count(b"\n") == 1
     assert len(line) <= wire.ANSWER_LIMIT_OCTETS
-    return wire.decode_answer(line[:-1])
+    return wire.decode_said(line[:-1])
 
 
 @given(NUMBERS, ATTEMPTS)
@@ -234,13 +234,13 @@ def test_a_source_or_a_seal_that_is_none_is_malformed(right: bytes, wrong: bytes
 def test_what_is_no_answer_is_malformed(line: bytes) -> None:
     """The door is believed, but not blindly."""
     with pytest.raises(wire.Malformed):
-        wire.decode_answer(line)
+        wire.decode_said(line)
 
 
 @given(st.binary(max_size=200))
 def test_any_octets_are_a_message_or_malformed(line: bytes) -> None:
     """Nothing else comes out, whatever comes in."""
-    for decode in (wire.decode_request, wire.decode_answer):
+    for decode in (wire.decode_request, wire.decode_said):
         with pytest.raises(wire.Malformed):
             decode(line)
 
@@ -275,3 +275,47 @@ def test_a_long_line_in_small_pieces_is_malformed_when_it_is_too_long() -> None:
         assert lines.feed(b"x") == []
     with pytest.raises(wire.Malformed):
         lines.feed(b"x")
+
+
+@given(
+    NUMBERS,
+    ATTEMPTS,
+    st.builds(
+        Success,
+        IDS.map(AccountId),
+        st.none() | IDS.map(DeviceId),
+        by_main_password=st.booleans(),
+    ),
+)
+def test_a_success_without_a_question_arrives_as_it_was(
+    number: int, attempt: Attempt, success: Success
+) -> None:
+    """The attempt, and what came of it."""
+    again = sent_request(wire.Again.of(number, attempt, success))
+    assert isinstance(again, wire.Again)
+    asked = sent_request(wire.Ask.of(number, attempt))
+    assert isinstance(asked, wire.Ask)
+    assert (again.number, again.attempt(), again.success()) == (number, asked.attempt(), success)
+
+
+@given(
+    st.none() | st.text(max_size=wire.NAME_LIMIT_CHARACTERS),
+    st.none() | WORDS,
+    st.none() | st.binary(max_size=32),
+)
+def test_what_is_taken_back_is_known_again(
+    name: str | None, prefix: str | None, seal: bytes | None
+) -> None:
+    """By name, prefix and seal; nothing of them is everything."""
+    sent = wire.TakenBack(name, prefix, None if seal is None else seal.hex())
+    taken = sent_answer(sent)
+    assert isinstance(taken, wire.TakenBack)
+    assert taken.abouts() == [it for it in (name, prefix, seal) if it is not None]
+
+
+def test_a_seal_that_is_none_takes_nothing_back() -> None:
+    """The line is malformed, and ends the connection: then all is taken back."""
+    taken = wire.decode_said(b'{"answer":"taken_back","seal":"no hex"}')
+    assert isinstance(taken, wire.TakenBack)
+    with pytest.raises(wire.Malformed):
+        taken.abouts()

@@ -202,7 +202,7 @@ async def test_where_the_record_has_no_room_a_removal_waits() -> None:
     talk = await _talk(OpenDoor(), sink=sink)
     await talk.say(b"AUTH PLAIN %b\r\n" % RIGHT)
     sink.room = asyncio.Event()
-    assert await talk.say(b"DELE 1\r\nQUIT\r\n") == b""
+    assert await talk.say(b"DELE 1\r\nQUIT\r\n") == b"+OK marked as deleted\r\n"
     assert sink.of(EventType.DELETION_DONE) == []
     sink.room.set()
     assert (await talk.say()).endswith(b"+OK bye\r\n")

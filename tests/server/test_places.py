@@ -127,7 +127,7 @@ class Crowd(RuleBasedStateMachine):
 
     @rule(prefix=st.integers(0, 5), good_past=st.booleans())
     def come(self, prefix: int, good_past: bool) -> None:
-        origin = Origin(prefix, good_past)
+        origin = Origin(str(prefix), good_past)
         could, guest = self.places.has_room, self.next
         self.next += 1
         match self.places.take(guest, origin):
@@ -161,7 +161,7 @@ class Crowd(RuleBasedStateMachine):
             del self.inside[guest]
 
     def _of(self, prefix: int) -> int:
-        return sum(origin.prefix == prefix for origin in self.inside.values())
+        return sum(origin.prefix == str(prefix) for origin in self.inside.values())
 
     @invariant()
     def limits_hold(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from pathlib import Path
 
 import pytest
 from tests.server.parts import PASSWORD, HeldStore, OnePassword, Recorder, full_store, make_meeting
@@ -10,6 +11,7 @@ from tests.tls.peer import MemoryClient, hello_of
 
 from mailkeep.events import EventType
 from mailkeep.pop3 import BEHIND_STLS, Security
+from mailkeep.tls import server_context
 
 PLAIN = [Security.STLS_FIRST, Security.CLEARTEXT_ALLOWED]
 BEGIN = b"+OK begin TLS\r\n"
@@ -36,6 +38,11 @@ class Encrypted:
                 return self._client.plaintext
 
     @property
+    def is_established(self) -> bool:
+        """Whether the handshake is over for the client."""
+        return self._client.established
+
+    @property
     def is_closed_in_order(self) -> bool:
         """Whether close_notify came (RFC 8446 section 6.1)."""
         return self._client.closed_by_server
@@ -46,6 +53,12 @@ async def shake_hands(talk: Talk, trust: ssl.SSLContext) -> tuple[Encrypted, byt
     return encrypted, await encrypted.say()
 
 
+def a_client_of(certificates: Path, newest: ssl.TLSVersion) -> ssl.SSLContext:
+    trust = ssl.create_default_context(cafile=certificates / "ca.pem")
+    trust.maximum_version = newest
+    return trust
+
+
 async def test_no_pop3_before_the_handshake_and_the_greeting_after_it(
     context: ssl.SSLContext, trust: ssl.SSLContext
 ) -> None:
@@ -54,6 +67,47 @@ async def test_no_pop3_before_the_handshake_and_the_greeting_after_it(
     assert await talk.say() == b""
     _, greeting = await shake_hands(talk, trust)
     assert greeting == b"+OK POP3 ready\r\n"
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_the_greeting_comes_with_the_end_of_the_handshake(
+    certificates: Path, version: ssl.TLSVersion
+) -> None:
+    """A write is a call of the kernel and a packet: two for a whole handshake, with all in it."""
+    context = server_context(certificates / "server.pem", certificates / "server.key", version)
+    context.num_tickets = 2
+    trust = a_client_of(certificates, version)
+    talk = Talk(make_meeting(full_store(), context=context), Security.TLS)
+    await talk.say()
+    _, greeting = await shake_hands(talk, trust)
+    assert greeting == b"+OK POP3 ready\r\n"
+    assert len(talk.transport.writes) == 2
+
+
+async def test_the_last_answer_comes_with_close_notify(
+    context: ssl.SSLContext, trust: ssl.SSLContext
+) -> None:
+    """As the greeting with the handshake."""
+    talk = Talk(make_meeting(full_store(), context=context), Security.TLS)
+    encrypted, _ = await shake_hands(talk, trust)
+    await encrypted.say(b"USER alice\r\nPASS %b\r\n" % PASSWORD)
+    writes = len(talk.transport.writes)
+    assert await encrypted.say(b"QUIT\r\n") == b"+OK bye\r\n"
+    assert encrypted.is_closed_in_order
+    assert len(talk.transport.writes) == writes + 1
+
+
+async def test_after_stls_a_handshake_ends_although_nothing_is_said(
+    context: ssl.SSLContext, certificates: Path
+) -> None:
+    """TLS 1.2 ends with the server's Finished (RFC 5246 section 7.3), and no greeting follows."""
+    trust = a_client_of(certificates, ssl.TLSVersion.TLSv1_2)
+    talk = Talk(make_meeting(full_store(), context=context), Security.STLS_FIRST)
+    await talk.say(b"STLS\r\n")
+    encrypted, greeting = await shake_hands(talk, trust)
+    assert greeting == b""
+    assert encrypted.is_established
+    assert (await encrypted.say(b"CAPA\r\n")).startswith(b"+OK ")
 
 
 async def test_quit_ends_with_close_notify(context: ssl.SSLContext, trust: ssl.SSLContext) -> None:

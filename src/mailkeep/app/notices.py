@@ -100,34 +100,70 @@ class ToldNotes(Generic[T]):
         self._told.difference_update(told)
 
 
+class Recheck(Protocol):
+    """Looks again at who is logged in, wherever that is."""
+
+    async def look_at_account(self, account: AccountId | None) -> None:
+        """Return when no session goes on that may not.
+
+        Args:
+            account: whose; None for everybody's.
+        """
+
+    async def look_again(self) -> None:
+        """Return when what is kept about all accounts has been read anew."""
+
+
+class RecheckHere:
+    """Looks at the sessions of this process.
+
+    Args:
+        check: asked whether they may go on.
+        sessions: those that are open.
+        sink: told of those that end.
+    """
+
+    def __init__(self, check: LoginCheck, sessions: Sessions, sink: EventSink) -> None:
+        self._check = check
+        self._sessions = sessions
+        self._sink = sink
+
+    async def look_at_account(self, account: AccountId | None) -> None:
+        """See `Recheck`."""
+        await self._check.look_again()
+        await self._sessions.end_revoked(account, self._check.is_still_good, self._sink)
+
+    async def look_again(self) -> None:
+        """See `Recheck`."""
+        await self._check.look_again()
+
+
 class Notices:
     """Does what notices ask for.
 
     Args:
-        check: asked whether sessions may go on.
-        sessions: those that are open.
+        recheck: looks at who is logged in.
         keeper: of the door.
         told_accounts: of what commands changed in accounts and devices.
         told_bans: of what they did to bans.
-        sink: told of sessions that end.
+
+    Attributes:
+        on_change: called when the door has taken over a change.
     """
 
     def __init__(
         self,
-        check: LoginCheck,
-        sessions: Sessions,
+        recheck: Recheck,
         keeper: DoorKeeper,
         *,
         told_accounts: ToldNotes[Change],
         told_bans: ToldNotes[BanNote],
-        sink: EventSink,
     ) -> None:
-        self._check = check
-        self._sessions = sessions
+        self.on_change: Callable[[], None] = lambda: None
+        self._recheck = recheck
         self._keeper = keeper
         self._told_accounts = told_accounts
         self._told_bans = told_bans
-        self._sink = sink
 
     async def take(self, notice: Notice) -> None:
         """Return when what a notice says is in force.
@@ -142,7 +178,9 @@ class Notices:
                 await self.look_at_account(None)
             case {"notice": "bans"}:
                 await self._keeper.reload_bans()
+                self.on_change()
                 await self._told_bans.tell()
+                await self._recheck.look_again()
             case _:
                 raise UnknownNotice("this server does not know that notice")
 
@@ -150,7 +188,8 @@ class Notices:
         """Take up what somebody changed without a notice."""
         await self._told_bans.tell()
         if await self._told_accounts.tell():
-            await self._check.look_again()
+            self.on_change()
+            await self._recheck.look_again()
 
     async def look_at_account(self, account: AccountId | None) -> None:
         """End sessions that may not go on, and take over what their owner confirmed.
@@ -159,10 +198,10 @@ class Notices:
             account: whose; None for everybody's.
         """
         await self._told_accounts.tell()
-        await self._check.look_again()
         if account is not None:
             await self._keeper.account_changed(account)
-        await self._sessions.end_revoked(account, self._check.is_still_good, self._sink)
+        self.on_change()
+        await self._recheck.look_at_account(account)
 
 
 def event_of_change(change: Change) -> events.AccountChanged | events.DeviceChanged:

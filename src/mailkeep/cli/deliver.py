@@ -27,7 +27,13 @@ from mailkeep.cli.site_option import maildrop_of
 from mailkeep.cli.talk import error, say
 from mailkeep.database import DatabaseUnavailable
 from mailkeep.maildrop.maildir import Written, deliver
-from mailkeep.maildrop.maildir.digests import Digest, digests_path, remember_delivered
+from mailkeep.maildrop.maildir.digests import (
+    AS_SENT,
+    DOT_FREE,
+    Digest,
+    digests_path,
+    remember_delivered,
+)
 from mailkeep.site import SiteError, find_site, read_site
 from mailkeep.values import InvalidAddress
 
@@ -201,7 +207,8 @@ def deliver_message(
 
     def remember(base: bytes, written: Written) -> None:
         if account is not None:
-            digest = Digest(base, written.stamp, bytes.fromhex(written.sha256))
+            marks = AS_SENT | DOT_FREE if written.is_dot_free else AS_SENT
+            digest = Digest(base, written.stamp, bytes.fromhex(written.sha256), marks)
             remember_delivered(digests_path(site.index, account), digest)
 
     deliver(

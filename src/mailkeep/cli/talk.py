@@ -16,8 +16,9 @@ def error(text: str, *, hint: str | None = None) -> None:
 
 
 def say(text: str) -> None:
-    """Write a line for people, on standard error."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201  # this is what a command line does
+    """Write a line for people, on standard error: in one write, or the log might come between."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def show(text: str) -> None:

@@ -8,12 +8,21 @@ from mailkeep.server.listener import Listener
 from mailkeep.server.meeting import Meeting, Offers
 from mailkeep.server.running import OnReady, RunningSite, Upkeep
 from mailkeep.server.server import Server
+from mailkeep.server.serving import Serving, ServingHere, for_mail
 from mailkeep.server.sessions import Sessions
-from mailkeep.server.sockets import CannotListen, Inherited, inherit_sockets, open_listeners
+from mailkeep.server.sockets import (
+    CannotListen,
+    Inherited,
+    inherit_sockets,
+    open_listeners,
+    share_listeners,
+)
+from mailkeep.server.workers import Ears, Workers
 
 __all__ = [
     "CannotListen",
     "Control",
+    "Ears",
     "Gate",
     "Holders",
     "Inherited",
@@ -23,12 +32,17 @@ __all__ = [
     "OnReady",
     "RunningSite",
     "Server",
+    "Serving",
+    "ServingHere",
     "Sessions",
     "SiteCertificate",
     "TokenHints",
     "UnknownNotice",
     "Upkeep",
+    "Workers",
+    "for_mail",
     "inherit_sockets",
     "open_listeners",
     "send_notice",
+    "share_listeners",
 ]

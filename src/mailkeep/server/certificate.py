@@ -22,38 +22,46 @@ _MINIMUM = {
 class SiteCertificate:
     """Holds the certificate that new connections are shown."""
 
-    def __init__(self, site: Site, sink: EventSink) -> None:
+    def __init__(self, site: Site, sink: EventSink, *, renews: bool = True) -> None:
         """Read it, after renewing it if that is due.
+
+        Args:
+            site: whose.
+            sink: who is told.
+            renews: whether this process renews it; one does.
 
         Raises:
             CertificateProblem: it cannot be used.
         """
         self._site = site
         self._sink = sink
-        self.renew()
+        if renews:
+            self.renew()
         self._certificates = _read(site)
 
     def current(self) -> InForce:
         """Return the context for one new connection, and the channel binding that goes with it."""
         return self._certificates.in_force
 
-    def change(self, site: Site) -> None:
+    def use(self, site: Site | None = None) -> None:
         """Read the files that the settings name now, whatever they look like.
+
+        Args:
+            site: with settings that may name other files; the one before unless given.
 
         Raises:
             CertificateProblem: they cannot be used; the certificate before stays.
         """
-        self._certificates = _read(site)
-        self._site = site
-        self.tell_loaded()
+        self._certificates = _read(site or self._site)
+        self._site = site or self._site
 
-    def look(self) -> None:
-        """Reload the files if they changed."""
+    def look(self) -> bool:
+        """Reload the files if they changed; return whether they did and can be used."""
         try:
-            if self._certificates.reload_if_changed() is not None:
-                self.tell_loaded()
+            return self._certificates.reload_if_changed() is not None
         except CertificateProblem as problem:
             self.tell_rejected(problem)
+            return False
 
     def renew(self) -> None:
         """Issue the site's own certificate anew if it is due; others are left alone."""

@@ -21,8 +21,10 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mailkeep.defence import Attempt, DoorUnavailable, Let, LoginDoor
+from mailkeep.defence import Attempt, Ban, DoorUnavailable, Let, LoginDoor, Success, Turned
+from mailkeep.defence.prefixes import prefixes_of
 from mailkeep.server import door_wire as wire
+from mailkeep.values import IpAddress
 
 NOTICE_LIMIT_OCTETS = 4096
 """A notice has some words and a number."""
@@ -66,17 +68,27 @@ class UnknownNotice(Exception):
 class Control:
     """Listens for notices, for as long as the server runs."""
 
-    def __init__(self, path: Path, on_notice: OnNotice, door: LoginDoor | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        on_notice: OnNotice,
+        door: LoginDoor | None = None,
+        *,
+        lasts: bool = False,
+    ) -> None:
         """Make ready.
 
         Args:
             path: of the socket; its folder is made when it is missing.
             on_notice: does what a notice asks for; raises `UnknownNotice`.
             door: what workers ask; None where there are none.
+            lasts: whether workers may let somebody in again without asking. Not where each login
+                counts: with LOGIN-DELAY, or a policy server.
         """
         self._path = path
         self._on_notice = on_notice
         self._door = door
+        self._lasts = lasts
         self._workers: set[_Worker] = set()
         self._free = asyncio.Semaphore(NOTICES_AT_ONCE)
         self._server: asyncio.Server | None = None
@@ -98,11 +110,25 @@ class Control:
             self._serve, sock=listening, limit=NOTICE_LIMIT_OCTETS
         )
 
-    def close(self) -> None:
-        """Listen no more, and leave the workers."""
+    def take_back(self, taken: wire.TakenBack) -> None:
+        """Tell all workers what they have to ask about again."""
+        for worker in self._workers:
+            worker.say(taken)
+
+    def take_everything_back(self) -> None:
+        """Tell all workers to ask about everybody again."""
+        self.take_back(wire.TakenBack())
+
+    def close_to_commands(self) -> None:
+        """Listen no more; workers that have come go on asking."""
         if self._server is not None:
             self._server.close()
+            self._server = None
             self._path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Listen no more, and leave the workers."""
+        self.close_to_commands()
         for worker in self._workers:
             worker.leave()
 
@@ -122,7 +148,8 @@ class Control:
         try:
             notice = _read(line)
             if self._door is not None and "door" in notice:
-                await self._serve_worker(_Worker(self._door, writer), line, reader)
+                lends = self.take_back if self._lasts else None
+                await self._serve_worker(_Worker(self._door, writer, lends), line, reader)
             else:
                 await self._on_notice(notice)
         except (UnknownNotice, wire.Malformed) as refusal:
@@ -142,14 +169,26 @@ class Control:
 
 
 class _Worker:
-    """A connection that asks the door, and what it holds there."""
+    """A connection that asks the door, and what it holds there.
 
-    def __init__(self, door: LoginDoor, writer: asyncio.StreamWriter) -> None:
+    Args:
+        door: the real one.
+        writer: the way to the worker.
+        take_back: tells all workers what no longer lasts; None where nothing does.
+    """
+
+    def __init__(
+        self,
+        door: LoginDoor,
+        writer: asyncio.StreamWriter,
+        take_back: Callable[[wire.TakenBack], None] | None,
+    ) -> None:
+        self._take_back = take_back
         self._door = door
         self._writer = writer
         self._loop = asyncio.get_running_loop()
         self._asking: dict[int, asyncio.Task[None]] = {}
-        self._held: dict[int, Let] = {}
+        self._held: dict[int, tuple[Attempt, Let]] = {}
         self._outgoing = Outgoing(writer.transport)
 
     async def serve(self, first: bytes, reader: asyncio.StreamReader) -> None:
@@ -171,6 +210,10 @@ class _Worker:
         finally:
             await self._give_all_up()
 
+    def say(self, taken: wire.TakenBack) -> None:
+        """Tell what was not asked."""
+        self._outgoing.send(wire.encode(taken))
+
     def leave(self) -> None:
         """End the connection now."""
         self._writer.transport.abort()
@@ -187,30 +230,41 @@ class _Worker:
     async def _take(self, request: wire.Request) -> None:
         """Do what is asked; only an `ask` takes time, and is answered later."""
         match request:
-            case wire.Ask():
+            case wire.Ask() | wire.Again():
                 self._begin(request)
             case wire.Fail() | wire.Succeed():
                 self._send(await self._report(request))
             case wire.GiveUp():
                 await self._give_up(request.let)
             case wire.Look():
-                source = request.whence()
-                admits, good_past = self._door.admits(source), self._door.has_good_past(source)
-                self._send(wire.Looked(request.number, admits, good_past))
+                self._send(self._look(request.number, request.whence()))
             case wire.Ping():
                 self._send(wire.Pong(request.number))
 
-    def _begin(self, request: wire.Ask) -> None:
+    def _look(self, number: int, source: IpAddress) -> wire.Looked:
+        """Judge a source; that lasts if it is not one that is let in now and then only."""
+        admits = self._door.admits(source)
+        lasts = admits and self._take_back is not None and self._door.admits(source)
+        return wire.Looked(number, admits, self._door.has_good_past(source), lasts)
+
+    def _begin(self, request: wire.Ask | wire.Again) -> None:
         number, attempt = request.number, request.attempt()
         if number in self._asking or number in self._held:
             raise wire.Malformed("a number is used once")
         if len(self._asking) + len(self._held) >= OUTSTANDING_LIMIT:
             self._send(wire.Unavailable.of(number, "too many logins of one worker"))
             return
-        self._asking[number] = self._loop.create_task(self._ask(number, attempt))
+        success = request.success() if isinstance(request, wire.Again) else None
+        self._asking[number] = self._loop.create_task(self._ask(number, attempt, success))
 
-    async def _ask(self, number: int, attempt: Attempt) -> None:
-        """Ask the door; whoever cancels this has taken it from `_asking`."""
+    async def _ask(self, number: int, attempt: Attempt, success: Success | None) -> None:
+        """Ask the door; whoever cancels this has taken it from `_asking`.
+
+        Args:
+            number: of the request.
+            attempt: what is asked about.
+            success: what came of it, if that is known already.
+        """
         answer: wire.Answer
         try:
             said = await self._door.ask(attempt)
@@ -220,32 +274,61 @@ class _Worker:
             self._loop.call_exception_handler({"message": "the door failed", "exception": bug})
             answer = wire.Unavailable.of(number, "the door has failed")
         else:
-            if isinstance(said, Let):
-                self._held[number] = said
-                answer = wire.Allowed.of(number, said)
-            else:
-                answer = wire.TurnedAway.of(number, said)
+            answer = await self._answer(number, attempt, said, success)
         if self._asking.pop(number, None) is not None:
             self._send(answer)
 
+    async def _answer(
+        self, number: int, attempt: Attempt, said: Let | Turned, success: Success | None
+    ) -> wire.Answer:
+        if isinstance(said, Turned):
+            return wire.TurnedAway.of(number, said)
+        if success is not None:
+            return await self._welcome(number, attempt, said, success)
+        self._held[number] = attempt, said
+        return wire.Allowed.of(number, said)
+
     async def _report(self, request: wire.Fail | wire.Succeed) -> wire.Answer:
         """Report; one answer for right and wrong when the attempt is not known here."""
-        let = self._held.pop(request.let, None)
-        if let is None:
+        held = self._held.pop(request.let, None)
+        if held is None:
             return wire.Unavailable.of(request.number, "nobody was let in under that number")
+        attempt, let = held
         if isinstance(request, wire.Fail):
             came_of_it = await self._door.fail(let, account=request.whose())
+            own = () if came_of_it.ban is None else (came_of_it.ban,)
+            self._note_wrong(attempt, (*own, *came_of_it.other_bans))
             return wire.Counted.of(request.number, came_of_it)
-        welcome = await self._door.succeed(let, request.success())
-        return wire.Welcomed.of(request.number, welcome)
+        return await self._welcome(request.number, attempt, let, request.success())
+
+    async def _welcome(
+        self, number: int, attempt: Attempt, let: Let, success: Success
+    ) -> wire.Welcomed:
+        """Decide about right credentials; that lasts where nothing would be said to the next."""
+        welcome = await self._door.succeed(let, success)
+        if welcome.refused is not None:
+            self._note_wrong(attempt, welcome.bans)
+        is_plain = not (let.delayed_s or welcome.refused or welcome.odd or welcome.country)
+        lasts = is_plain and self._take_back is not None
+        return wire.Welcomed.of(number, welcome, lasts=lasts)
+
+    def _note_wrong(self, attempt: Attempt, bans: tuple[Ban, ...] = ()) -> None:
+        """Let nobody come in unasked where something failed."""
+        if self._take_back is None:
+            return
+        seal = None if attempt.password_seal is None else attempt.password_seal.hex()
+        prefix = prefixes_of(attempt.source).narrow
+        self._take_back(wire.TakenBack(wire.sendable_name(attempt.name), prefix, seal))
+        for ban in bans:
+            self._take_back(wire.TakenBack(prefix=ban.prefix, banned=True))
 
     async def _give_up(self, number: int) -> None:
         """Take an attempt back; it may have been answered while the worker wrote."""
-        asking, let = self._asking.pop(number, None), self._held.pop(number, None)
+        asking, held = self._asking.pop(number, None), self._held.pop(number, None)
         if asking is not None:
             asking.cancel()
-        if let is not None:
-            await self._door.give_up(let)
+        if held is not None:
+            await self._door.give_up(held[1])
 
     async def _give_all_up(self) -> None:
         """Those who wait go first, so that no place is given to one who is about to go."""

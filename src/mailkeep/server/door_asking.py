@@ -6,12 +6,14 @@ counted must not be answered either: right or wrong, its report raises `DoorUnav
 an outage tells nobody which it was. Who proves what cannot be guessed comes in all the same; all
 others wait for the door, and then are told to try again later.
 
+Who was let in a while ago is let in again without a question where the real door has said that this
+lasts (`permissions`); it hears of that now and then, and takes it back when anything goes wrong.
+
 Connections are judged by what is known here, because nobody may wait for that: the answers of the
-last minutes, asked for behind the connection's back.
+last minutes, asked for behind the connection's back; who should not have been let in is named then.
 
 Known limits: a source that has not connected for some minutes is taken for one that is neither
-banned nor known. A banned source makes a connection a second here instead of one in five seconds;
-its guesses are turned away as ever. A login during an outage makes nobody familiar.
+banned nor known until the answer is there. A login during an outage makes nobody familiar.
 """
 
 import asyncio
@@ -34,6 +36,7 @@ from mailkeep.defence.bounded import Bounded
 from mailkeep.defence.prefixes import prefixes_of
 from mailkeep.server import door_wire as wire
 from mailkeep.server.control import Outgoing, socket_address
+from mailkeep.server.permissions import Permissions
 from mailkeep.values import AccountId, IpAddress
 
 UNREACHED_S = 20.0
@@ -60,6 +63,9 @@ PAST_FOR_S = 600.0
 """How long a good past is believed without asking again; it lasts 30 days, and each connection
 asks."""
 
+LOOKED_FOR_S = 60.0
+"""How long it is believed that a source may connect; a ban is told at once."""
+
 REMEMBERED = 10_000
 """Sources of each kind, about 3 MB in all; as many as there may be connections."""
 
@@ -75,9 +81,14 @@ class DoorOverSocket:
 
     Args:
         path: of the control socket.
+
+    Attributes:
+        on_refusal: told a source that was let connect and should not have been.
     """
 
     def __init__(self, path: Path) -> None:
+        self.on_refusal: Callable[[IpAddress], None] = lambda _: None
+        self._permissions = Permissions()
         self._path = path
         self._numbers = itertools.count(1)
         self._link: _Link | None = None
@@ -106,9 +117,11 @@ class DoorOverSocket:
 
     def admits(self, source: IpAddress) -> bool:
         """Tell whether a new connection from there may be made at all. Takes no time."""
-        if self._known.is_refused(source, _now_s()):
+        now_s = _now_s()
+        if self._known.is_refused(source, now_s):
             return False
-        self._look(source)
+        if not self._known.is_admitted(source, now_s):
+            self._look(source)
         return True
 
     def has_good_past(self, source: IpAddress) -> bool:
@@ -123,6 +136,13 @@ class DoorOverSocket:
         Raises:
             DoorUnavailable: it cannot be found out now.
         """
+        if self._permissions.find(attempt, _now_s()) is not None:
+            number = next(self._numbers)
+            self._lent[number] = _Lent(None, attempt, is_permitted=True)
+            return Let(number, delayed_s=0.0, familiar=True)
+        return await self._ask_anew(attempt)
+
+    async def _ask_anew(self, attempt: Attempt) -> Let | Turned:
         until_s = _now_s() + (SURE_WAITS_S if attempt.is_sure else UNREACHED_S)
         while True:
             link = await self._reach(until_s)
@@ -141,14 +161,22 @@ class DoorOverSocket:
         lent = self._lent.pop(let.ticket, None)
         if lent is None:
             return Consequences()
+        if lent.is_permitted:
+            return await self._fail_permitted(lent.attempt, account)
         number = next(self._numbers)
         answer = await lent.report(number, wire.Fail(number, let.ticket, account))
         match answer:
             case wire.Counted():
                 return answer.consequences()
-            case None if lent.attempt_is_sure:
+            case None if lent.attempt.is_sure:
                 return Consequences()
         raise _unavailable(answer)
+
+    async def _fail_permitted(self, attempt: Attempt, account: AccountId | None) -> Consequences:
+        """Count what was right a while ago and is wrong now, as it would have been counted."""
+        self._permissions.drop(attempt)
+        said = await self._ask_anew(attempt)
+        return await self.fail(said, account=account) if isinstance(said, Let) else Consequences()
 
     async def succeed(self, let: Let, success: Success) -> Welcome:
         """Decide about right credentials, and remember the source if they are let in.
@@ -159,17 +187,69 @@ class DoorOverSocket:
         lent = self._lent.pop(let.ticket, None)
         if lent is None:
             raise LookupError("an attempt is reported once")
+        if lent.is_permitted:
+            return await self._succeed_permitted(lent.attempt, success)
         number = next(self._numbers)
         answer = await lent.report(number, wire.Succeed.of(number, let.ticket, success))
         match answer:
             case wire.Welcomed():
                 welcome = answer.welcome()
                 if welcome.refused is None:
-                    self._known.note_past(lent.source, _now_s(), is_good=True)
+                    self._known.note_past(lent.attempt.source, _now_s(), is_good=True)
+                if answer.lasts:
+                    self._permissions.lend(lent.attempt, _now_s())
                 return welcome
-            case None if lent.attempt_is_sure:
+            case None if lent.attempt.is_sure:
                 return Welcome(refused=None, familiar=True)
         raise _unavailable(answer)
+
+    async def _succeed_permitted(self, attempt: Attempt, success: Success) -> Welcome:
+        """Let somebody in by permission; ask if that was taken back meanwhile."""
+        now_s = _now_s()
+        permission = self._permissions.find(attempt, now_s)
+        if permission is None:
+            said = await self._ask_anew(attempt)
+            if isinstance(said, Let):
+                return await self.succeed(said, success)
+            return Welcome(refused=said.reason, familiar=True)
+        if permission.is_to_be_reported(now_s):
+            permission.reported_s = now_s
+            self._report_again(attempt, success)
+        return Welcome(refused=None, familiar=True)
+
+    def _report_again(self, attempt: Attempt, success: Success) -> None:
+        """Tell that somebody was let in; nobody waits for what is said to that."""
+        if self._link is None:
+            return
+        number = next(self._numbers)
+        reporting = self._link.request(number, wire.Again.of(number, attempt, success))
+        reporting.add_done_callback(lambda done: self._reported_again(attempt, done))
+
+    def _reported_again(self, attempt: Attempt, reporting: "_Answering") -> None:
+        answer = None if reporting.cancelled() else reporting.result()
+        if isinstance(answer, wire.Welcomed) and answer.lasts:
+            self._permissions.lend(attempt, _now_s())
+        else:
+            self._permissions.drop(attempt)
+
+    def ask_about_everybody(self) -> None:
+        """Believe nothing any more of what lasted until now."""
+        self.take_back(wire.TakenBack())
+
+    def take_back(self, taken: wire.TakenBack) -> None:
+        """Ask again about what lasted until now.
+
+        Raises:
+            Malformed: it cannot be understood.
+        """
+        abouts = taken.abouts()
+        if not abouts:
+            self._permissions.take_all_back()
+            self._known.forget_admitted()
+        for about in abouts:
+            self._permissions.take_back(about)
+        if taken.banned and taken.prefix is not None:
+            self._known.note_banned(taken.prefix, _now_s())
 
     async def give_up(self, let: Let) -> None:
         """Count nothing: it could not be checked, or the client has gone."""
@@ -187,7 +267,7 @@ class DoorOverSocket:
             raise
         match answer:
             case wire.Allowed():
-                self._lent[number] = _Lent(link, attempt.source, attempt.is_sure)
+                self._lent[number] = _Lent(link, attempt)
                 return answer.let()
             case wire.TurnedAway():
                 return answer.turned()
@@ -200,7 +280,7 @@ class DoorOverSocket:
         if not attempt.is_sure:
             raise DoorUnavailable(AWAY)
         number = next(self._numbers)
-        self._lent[number] = _Lent(None, None, attempt_is_sure=True)
+        self._lent[number] = _Lent(None, attempt)
         return Let(number, delayed_s=0.0, familiar=True)
 
     async def _reach(self, until_s: float) -> "_Link | None":
@@ -230,7 +310,7 @@ class DoorOverSocket:
 
     async def _connect(self) -> "_Link | None":
         """Return a connection on which the door has answered."""
-        link, is_good = _Link(self._numbers, self._left), False
+        link, is_good = _Link(self._numbers, self._left, self.take_back), False
         loop = asyncio.get_running_loop()
         try:
             with socket_address(self._path) as address:
@@ -247,6 +327,7 @@ class DoorOverSocket:
         if self._link is link:
             self._link = None
             self._reached.clear()
+            self.take_back(wire.TakenBack())  # what is taken back meanwhile is not heard
 
     def _look(self, source: IpAddress) -> None:
         """Ask about a source behind its back."""
@@ -260,6 +341,8 @@ class DoorOverSocket:
         answer = None if looking.cancelled() else looking.result()
         looked = answer if isinstance(answer, wire.Looked) else None
         self._known.end_look(source, looked, _now_s())
+        if looked is not None and not looked.admits:
+            self.on_refusal(source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,8 +351,9 @@ class _Lent:
 
     link: "_Link | None"
     """Where its place is; None where it has none."""
-    source: IpAddress | None
-    attempt_is_sure: bool
+    attempt: Attempt
+    is_permitted: bool = False
+    """It was let without a question."""
 
     async def report(self, number: int, request: wire.Fail | wire.Succeed) -> wire.Answer | None:
         """Return what is said to a report; None when its place is lost."""
@@ -281,13 +365,36 @@ class _Known:
 
     def __init__(self) -> None:
         self._refused: Bounded[IpAddress, float] = Bounded(REMEMBERED)
+        self._admitted: Bounded[IpAddress, float] = Bounded(REMEMBERED)
+        self._banned: Bounded[str, float] = Bounded(REMEMBERED)
         self._good_past: Bounded[str, float] = Bounded(REMEMBERED)
         self._looks: set[IpAddress] = set()
 
     def is_refused(self, source: IpAddress, now_s: float) -> bool:
-        """Tell whether a source was refused a moment ago."""
-        refused_s = self._refused.get(source)
-        return refused_s is not None and now_s - refused_s < REFUSED_FOR_S
+        """Tell whether a source was refused, or its prefix banned, a moment ago."""
+        return any(
+            refused_s is not None and now_s - refused_s < REFUSED_FOR_S
+            for refused_s in (self._refused.get(source), self._banned_s(source))
+        )
+
+    def is_admitted(self, source: IpAddress, now_s: float) -> bool:
+        """Tell whether it is known that a source may connect."""
+        admitted_s = self._admitted.get(source)
+        if admitted_s is None or now_s - admitted_s >= LOOKED_FOR_S:
+            return False
+        banned_s = self._banned_s(source)
+        return banned_s is None or banned_s < admitted_s
+
+    def note_banned(self, prefix: str, now_s: float) -> None:
+        """Remember that a narrow prefix was banned."""
+        self._banned.put(prefix, now_s)
+
+    def forget_admitted(self) -> None:
+        """Ask again about everybody."""
+        self._admitted = Bounded(REMEMBERED)
+
+    def _banned_s(self, source: IpAddress) -> float | None:
+        return self._banned.get(prefixes_of(source).narrow) if len(self._banned) else None
 
     def has_good_past(self, source: IpAddress, now_s: float) -> bool:
         """Tell whether a source's prefix had a good past some minutes ago."""
@@ -317,6 +424,8 @@ class _Known:
         if looked is None:
             return
         self.note_past(source, now_s, is_good=looked.good_past)
+        if looked.lasts:
+            self._admitted.put(source, now_s)
         if looked.admits:
             self._refused.remove(source)
         else:
@@ -333,9 +442,16 @@ class _Link(asyncio.Protocol):
     Args:
         numbers: for its pings.
         on_lost: called once, before anybody who waits for an answer hears of it.
+        on_taken_back: told what was not asked.
     """
 
-    def __init__(self, numbers: Iterator[int], on_lost: Callable[["_Link"], None]) -> None:
+    def __init__(
+        self,
+        numbers: Iterator[int],
+        on_lost: Callable[["_Link"], None],
+        on_taken_back: Callable[[wire.TakenBack], None],
+    ) -> None:
+        self._on_taken_back = on_taken_back
         self._numbers = numbers
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
@@ -362,7 +478,10 @@ class _Link(asyncio.Protocol):
         """
         try:
             for line in self._lines.feed(data):
-                answer = wire.decode_answer(line)
+                answer = wire.decode_said(line)
+                if isinstance(answer, wire.TakenBack):
+                    self._on_taken_back(answer)
+                    continue
                 waiting = self._answers.pop(answer.number, None)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(answer)

@@ -6,6 +6,10 @@ under the number of what they answer. An attempt is known by the number of its `
 own ticket stays where it is, so that nobody reports what another has asked. `give_up` has no
 answer: it takes back an `ask`, whether that still waits or has been let.
 
+An answer may say that it lasts: who was let in may come again from there with the same proof
+(`again`, reported now and then), or a source may connect, without a question. `taken_back`, which
+answers nothing, ends that.
+
 Whatever is read is bounded and of the right kind, or `Malformed`. A password goes as its seal.
 
 Known limit: a name that is longer than any address goes as the hash that it is counted under.
@@ -92,7 +96,7 @@ class Ask(_Request, frozen=True, tag="ask"):
             number=number,
             session=attempt.session,
             source=str(attempt.source),
-            name=_sendable_name(attempt.name),
+            name=sendable_name(attempt.name),
             mechanism=attempt.mechanism,
             seal=None if attempt.password_seal is None else attempt.password_seal.hex(),
             sure=attempt.is_sure,
@@ -105,15 +109,47 @@ class Ask(_Request, frozen=True, tag="ask"):
         Raises:
             Malformed: its source or its seal is none.
         """
-        return Attempt(
-            session=self.session,
-            source=_source(self.source),
-            name=self.name,
-            mechanism=self.mechanism,
-            password_seal=None if self.seal is None else _octets(self.seal),
-            is_sure=self.sure,
-            tls=self.tls,
+        return _attempt(self)
+
+
+class Again(_Request, frozen=True, tag="again"):
+    """It was right, and let in because the same was let in a while ago."""
+
+    number: Number
+    session: _Word
+    source: _Word
+    name: _Name
+    mechanism: _Word
+    seal: _Word | None
+    sure: bool
+    tls: bool
+    account: _Id
+    device: _Id | None
+    main: bool
+
+    @classmethod
+    def of(cls, number: int, attempt: Attempt, success: Success) -> "Again":
+        """Return it as it is sent."""
+        ask = Ask.of(number, attempt)
+        return cls(
+            **msgspec.structs.asdict(ask),
+            account=success.account,
+            device=success.device,
+            main=success.by_main_password,
         )
+
+    def attempt(self) -> Attempt:
+        """Return the attempt as the door takes it.
+
+        Raises:
+            Malformed: its source or its seal is none.
+        """
+        return _attempt(self)
+
+    def success(self) -> Success:
+        """Return the success as the door takes it."""
+        device = None if self.device is None else DeviceId(self.device)
+        return Success(AccountId(self.account), device, self.main)
 
 
 class Fail(_Request, frozen=True, tag="fail"):
@@ -245,9 +281,11 @@ class Welcomed(_Answer, frozen=True, tag="welcome"):
     country: _Text | None
     before: _Text | None
     bans: _Bans
+    lasts: bool
+    """The same may come again without asking."""
 
     @classmethod
-    def of(cls, number: int, welcome: Welcome) -> "Welcomed":
+    def of(cls, number: int, welcome: Welcome, *, lasts: bool = False) -> "Welcomed":
         """Return it as it is sent."""
         return cls(
             number=number,
@@ -258,6 +296,7 @@ class Welcomed(_Answer, frozen=True, tag="welcome"):
             country=None if welcome.country is None else _sendable(welcome.country),
             before=None if welcome.country_before is None else _sendable(welcome.country_before),
             bans=_all_sent(welcome.bans),
+            lasts=lasts,
         )
 
     def welcome(self) -> Welcome:
@@ -278,6 +317,8 @@ class Looked(_Answer, frozen=True, tag="looked"):
 
     admits: bool
     good_past: bool
+    lasts: bool
+    """The source may connect again without asking."""
 
 
 class Unavailable(_Answer, frozen=True, tag="unavailable"):
@@ -295,15 +336,43 @@ class Pong(_Answer, frozen=True, tag="pong"):
     """I am here."""
 
 
-Request: TypeAlias = Ask | Fail | Succeed | GiveUp | Look | Ping
+class TakenBack(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    forbid_unknown_fields=True,
+    tag_field="answer",
+    tag="taken_back",
+):
+    """What lasted does so no longer, where it is about one of these; about anything if none is."""
+
+    name: _Name | None = None
+    prefix: _Word | None = None
+    seal: _Word | None = None
+    banned: bool = False
+    """The prefix is banned."""
+
+    def abouts(self) -> list[str | bytes]:
+        """Return what it is about; nothing for everything.
+
+        Raises:
+            Malformed: its seal is none.
+        """
+        seal = None if self.seal is None else _octets(self.seal)
+        return [about for about in (self.name, self.prefix, seal) if about is not None]
+
+
+Request: TypeAlias = Ask | Again | Fail | Succeed | GiveUp | Look | Ping
 Answer: TypeAlias = Allowed | TurnedAway | Counted | Welcomed | Looked | Unavailable | Pong
+Said: TypeAlias = Answer | TakenBack
+"""What a worker hears."""
 
 _ENCODER = msgspec.json.Encoder()
 _REQUESTS: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
-_ANSWERS: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
+_SAID: msgspec.json.Decoder[Said] = msgspec.json.Decoder(Said)
 
 
-def encode(message: Request | Answer) -> bytes:
+def encode(message: Request | Said) -> bytes:
     """Return a message as the line it is sent as."""
     return _ENCODER.encode(message) + b"\n"
 
@@ -320,8 +389,8 @@ def decode_request(line: bytes) -> Request:
     return _decoded(_REQUESTS.decode, line)
 
 
-def decode_answer(line: bytes) -> Answer:
-    """Return what a worker is answered.
+def decode_said(line: bytes) -> Said:
+    """Return what a worker is answered, or told.
 
     Args:
         line: without its end, no longer than `ANSWER_LIMIT_OCTETS`.
@@ -329,7 +398,7 @@ def decode_answer(line: bytes) -> Answer:
     Raises:
         Malformed: it is no answer.
     """
-    return _decoded(_ANSWERS.decode, line)
+    return _decoded(_SAID.decode, line)
 
 
 class Lines:
@@ -361,11 +430,23 @@ def _decoded(decode: Callable[[bytes], _Message], line: bytes) -> _Message:
         raise Malformed(f"not a line about the door: {cause}") from cause
 
 
+def _attempt(sent: Ask | Again) -> Attempt:
+    return Attempt(
+        session=sent.session,
+        source=_source(sent.source),
+        name=sent.name,
+        mechanism=sent.mechanism,
+        password_seal=None if sent.seal is None else _octets(sent.seal),
+        is_sure=sent.sure,
+        tls=sent.tls,
+    )
+
+
 def _sendable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()[:TEXT_LIMIT_CHARACTERS]
 
 
-def _sendable_name(name: str) -> str:
+def sendable_name(name: str) -> str:
     """Return what a name is counted by; JSON has no half of a surrogate pair (RFC 8259, 8.2)."""
     whole = name.encode("utf-8", "backslashreplace").decode()
     return whole if len(whole) <= NAME_LIMIT_CHARACTERS else name_key(whole)

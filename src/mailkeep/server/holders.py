@@ -5,6 +5,7 @@ who has just proved the same credential again, should not be locked out by his o
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from mailkeep.server.connection import Connection
@@ -19,10 +20,23 @@ class Holder:
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Holders:
-    """The sessions of this process that hold a maildrop, by account."""
+TakeOver = Callable[[AccountId, float], Awaitable[bool]]
+"""Ends a session that holds a maildrop in another process; see `Holders.take_over`."""
 
-    def __init__(self) -> None:
+
+async def _nowhere(_account: AccountId, _after_s: float) -> bool:
+    return False
+
+
+class Holders:
+    """The sessions of this process that hold a maildrop, by account.
+
+    Args:
+        elsewhere: asked when it is no session of this process.
+    """
+
+    def __init__(self, elsewhere: TakeOver = _nowhere) -> None:
+        self._elsewhere = elsewhere
         self._by_account: dict[AccountId, Holder] = {}
 
     def add(self, account: AccountId, connection: Connection) -> Holder:
@@ -39,6 +53,8 @@ class Holders:
     async def take_over(self, account: AccountId, *, after_s: float) -> bool:
         """End the session that holds a maildrop if it has been silent too long; nothing is removed.
 
+        It may be one of another worker.
+
         Args:
             account: whose maildrop.
             after_s: seconds of silence that are too long; 0 for never.
@@ -46,8 +62,16 @@ class Holders:
         Returns:
             Whether the maildrop was let go and may be opened again.
         """
+        if not after_s:
+            return False
+        if account in self._by_account:
+            return await self.take_over_here(account, after_s=after_s)
+        return await self._elsewhere(account, after_s)
+
+    async def take_over_here(self, account: AccountId, *, after_s: float) -> bool:
+        """Do the same, but only if it is a session of this process."""
         holder = self._by_account.get(account)
-        if holder is None or not after_s or holder.connection.silent_s() < after_s:
+        if holder is None or holder.connection.silent_s() < after_s:
             return False
         holder.connection.abort("another session of the same user took over")
         await holder.released.wait()

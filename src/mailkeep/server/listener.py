@@ -22,6 +22,7 @@ from mailkeep.events import EventSink
 from mailkeep.events import types as events
 from mailkeep.pop3 import Security
 from mailkeep.server.connection import Connection, source_of
+from mailkeep.server.inside import Inside
 from mailkeep.server.kernel import capacity_under, end_dead_peers, raise_descriptor_limit
 from mailkeep.server.places import NoPlace, Origin, Places
 from mailkeep.server.proxied import Proxied
@@ -97,6 +98,7 @@ class Entrance:
             on_start: told of each connection on which octets can flow.
         """
         self.connections: set[Connection] = set()
+        self._by_source: dict[IpAddress, set[Connection]] = {}
         self._listeners = list(listeners)
         self._limits = limits
         self._places: Places[Connection] = Places(_capacity(limits), limits.connections_per_prefix)
@@ -107,6 +109,7 @@ class Entrance:
         self._loop = asyncio.get_running_loop()
         self._turnstile = Turnstile(self._loop)
         self._paused = True
+        self._opened = False
         self._closed = False
         self._everybody_left = asyncio.Event()
         self._arriving: set[asyncio.Task[None]] = set()
@@ -117,6 +120,7 @@ class Entrance:
         for listener in self._listeners:
             listener.socket.settimeout(0)
             listener.socket.listen(BACKLOG)
+        self._opened = True
         self._resume()
 
     def close(self) -> None:
@@ -134,12 +138,16 @@ class Entrance:
         """Return when nobody is left inside; the entrance must be closed."""
         await self._everybody_left.wait()
 
-    def reload(self, limits: Limits, listens: Sequence[Listen]) -> bool:
+    @property
+    def inside(self) -> Inside[str]:
+        """How many connections there are from each prefix."""
+        return self._places.inside
+
+    def reload(self, limits: Limits, listens: Sequence[Listen]) -> None:
         """Use other settings from the next connection on; see `Server.reload`."""
         self._limits = limits
         self._places.resize(_capacity(limits), limits.connections_per_prefix)
         by_place = {(one.service, one.address): one for one in listens}
-        known = {(one.settings.service, one.settings.address) for one in self._listeners}
         self._listeners = [
             Listener(
                 by_place.get((one.settings.service, one.settings.address), one.settings), one.socket
@@ -147,7 +155,12 @@ class Entrance:
             for one in self._listeners
         ]
         self._resume_if_there_is_room()
-        return known == by_place.keys()
+
+    def turn_out(self, source: IpAddress) -> None:
+        """End the connections from where nobody should have been let in, but for sessions."""
+        for connection in tuple(self._by_source.get(source, ())):
+            if not connection.logged_in:
+                self._abort(connection, BANNED)
 
     # Accepting.
 
@@ -187,7 +200,7 @@ class Entrance:
         self._loop.call_later(RETRY_S, self._resume)
 
     def _resume_if_there_is_room(self) -> None:
-        if self._paused and not self._closed and self._places.has_room:
+        if self._paused and self._opened and not self._closed and self._places.has_room:
             self._sink.emit(events.AcceptingResumed())
             self._resume()
 
@@ -252,8 +265,9 @@ class Entrance:
             self._turn_away(listener, peer, room.value)
             return None
         if room.displaced is not None:
-            self._displace(room.displaced)
+            self._abort(room.displaced, MADE_ROOM)
         self.connections.add(connection)
+        self._by_source.setdefault(source, set()).add(connection)
         self._sink.emit(
             events.ConnectionOpened(
                 session=connection.session, peer=str(peer), listener=str(listener)
@@ -261,15 +275,15 @@ class Entrance:
         )
         return connection
 
-    def _displace(self, connection: Connection) -> None:
+    def _abort(self, connection: Connection, reason: str) -> None:
         """End a connection that has not logged in; if a session runs on it, that tells the end."""
         if not connection.has_begun:
             self._sink.emit(
                 events.ConnectionBroken(
-                    session=connection.session, peer=str(connection.peer), reason=MADE_ROOM
+                    session=connection.session, peer=str(connection.peer), reason=reason
                 )
             )
-        connection.abort(MADE_ROOM)
+        connection.abort(reason)
 
     def _turn_away(self, listener: Listener, peer: Endpoint, reason: str) -> None:
         """Tell, now and then, who is not let in."""
@@ -304,6 +318,11 @@ class Entrance:
     def _ended(self, connection: Connection) -> None:
         self._places.leave(connection)
         self.connections.discard(connection)
+        alike = self._by_source.get(connection.source)
+        if alike is not None:
+            alike.discard(connection)
+            if not alike:
+                del self._by_source[connection.source]
         if self._closed and not self.connections:
             self._everybody_left.set()
         self._resume_if_there_is_room()

@@ -9,11 +9,13 @@ Every question costs the same however many guests there are: floods ask the most
 Known limit: a stranger who logs in is a stranger no longer, so the share is not held against them.
 """
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeVar
+
+from mailkeep.server.inside import Inside
 
 GOOD_PAST_SHARE_PERCENT = 15
 """Of the places, what strangers never get: with 10,000 an office and its branches come in while the
@@ -41,15 +43,19 @@ class Room(Generic[Guest]):
 class Origin:
     """Where a guest comes from."""
 
-    prefix: Hashable
+    prefix: str
     good_past: bool
     """Whether somebody has logged in from there, not long ago."""
 
 
 class Places(Generic[Guest]):
-    """The places of one server."""
+    """The places of one server.
 
-    __slots__ = ("_by_prefix", "_capacity", "_guests", "_known", "_per_prefix", "_strangers")
+    Attributes:
+        inside: how many guests there are from each prefix, on the whole site.
+    """
+
+    __slots__ = ("_capacity", "_guests", "_known", "_per_prefix", "_strangers", "inside")
 
     def __init__(self, capacity: int, per_prefix: int) -> None:
         """Begin empty.
@@ -61,7 +67,7 @@ class Places(Generic[Guest]):
         self._guests: dict[Guest, Origin] = {}
         self._strangers: OrderedDict[Guest, None] = OrderedDict()
         self._known: OrderedDict[Guest, None] = OrderedDict()
-        self._by_prefix: Counter[Hashable] = Counter()
+        self.inside: Inside[str] = Inside()
         self.resize(capacity, per_prefix)
 
     def resize(self, capacity: int, per_prefix: int) -> None:
@@ -80,7 +86,7 @@ class Places(Generic[Guest]):
 
     def take(self, guest: Guest, origin: Origin) -> Room[Guest] | NoPlace:
         """Give a new guest a place, if he may have one."""
-        if self._per_prefix and self._by_prefix[origin.prefix] >= self._per_prefix:
+        if self._per_prefix and self.inside[origin.prefix] >= self._per_prefix:
             return NoPlace.PREFIX_IS_FULL
         displaced = None
         if not self._has_free(origin):
@@ -89,7 +95,7 @@ class Places(Generic[Guest]):
                 return NoPlace.SERVER_IS_FULL
             self.leave(displaced)
         self._guests[guest] = origin
-        self._by_prefix[origin.prefix] += 1
+        self.inside.enter(origin.prefix)
         (self._known if origin.good_past else self._strangers)[guest] = None
         return Room(displaced)
 
@@ -104,9 +110,7 @@ class Places(Generic[Guest]):
         if origin is None:
             return
         self.settle(guest)
-        self._by_prefix[origin.prefix] -= 1
-        if not self._by_prefix[origin.prefix]:
-            del self._by_prefix[origin.prefix]
+        self.inside.leave(origin.prefix)
 
     def _has_free(self, origin: Origin) -> bool:
         if len(self._guests) >= self._capacity:

@@ -6,17 +6,15 @@ import signal
 import socket
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 
 from mailkeep.events import EventSink
 from mailkeep.events import types as events
 from mailkeep.server.certificate import SiteCertificate
-from mailkeep.server.control import Control, OnNotice
-from mailkeep.server.listener import Listener
-from mailkeep.server.meeting import Meeting
+from mailkeep.server.control import Control
 from mailkeep.server.metrics_listener import MetricsListener
-from mailkeep.server.server import Server
+from mailkeep.server.serving import Serving, for_mail
 from mailkeep.site import Endpoint, Service, Settings, Site, SiteError, read_site
 from mailkeep.tls import CertificateProblem
 
@@ -27,7 +25,7 @@ RENEW_EVERY_S = 3600.0
 """How often the site's own certificate is asked whether it is due: it has months."""
 
 RESTART_HINT = (
-    "restart to change ports, default_domain, maildrops, [login], [oauth], [door], [log]"
+    "restart to change ports, default_domain, maildrops, [serve], [login], [oauth], [door], [log]"
     " or the limits of passwords"
 )
 
@@ -48,12 +46,11 @@ class RunningSite:
     def __init__(
         self,
         site: Site,
-        listeners: Sequence[Listener],
-        meeting: Meeting,
+        serving: Serving,
         certificate: SiteCertificate,
         sink: EventSink,
         *,
-        on_notice: OnNotice,
+        control: Control,
         metrics: Sequence[MetricsListener] = (),
         upkeep: Sequence[Upkeep] = (),
     ) -> None:
@@ -61,33 +58,27 @@ class RunningSite:
 
         Args:
             site: as it is on disk now.
-            listeners: bound sockets for mail programs.
-            meeting: what every session has in common.
+            serving: who serves the mail.
             certificate: of this site.
             sink: who is told.
-            on_notice: does what a command that changed something asks for.
+            control: where commands tell what they changed, and workers ask.
             metrics: listeners for figures.
             upkeep: what else is done while it runs.
         """
-        self._site = site
-        self._listeners = listeners
-        self._meeting = meeting
+        self._folder = site.folder
+        self._serving = serving
         self._certificate = certificate
         self._sink = sink
-        self._server = Server(listeners, meeting, sink)
-        self._control = Control(site.control, on_notice, meeting.gate.door)
+        self._control = control
         self._metrics = metrics
         self._upkeep = (
-            Upkeep(_later(certificate.look), LOOK_EVERY_S),
-            Upkeep(_later(certificate.renew), RENEW_EVERY_S),
+            Upkeep(self._look_at_certificate, LOOK_EVERY_S),
+            Upkeep(self._renew_certificate, RENEW_EVERY_S),
             *upkeep,
         )
         self._fixed = _fixed(site.settings)
-
-    @property
-    def connections(self) -> int:
-        """How many connections are open."""
-        return self._server.connections
+        self._one_at_a_time = asyncio.Lock()
+        self._reloading: set[asyncio.Task[None]] = set()
 
     async def run(self, on_ready: OnReady) -> None:
         """Serve until SIGTERM or SIGINT; SIGHUP reloads certificate and settings.
@@ -96,20 +87,26 @@ class RunningSite:
             on_ready: told the services and the addresses that are really listened on.
 
         Raises:
-            OSError: the control socket cannot be made.
+            OSError: the control socket cannot be made, or nobody can be let in.
         """
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signal_number, stopped.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
         await self._control.start()
+        try:
+            await self._serve(on_ready, stopped)
+        finally:
+            await self._stop()
+
+    async def _serve(self, on_ready: OnReady, stopped: asyncio.Event) -> None:
         for listening in self._metrics:
             await listening.start()
-        self._server.start()
+        await self._serving.start()
         self._sink.emit(events.Started(version=version("mailkeep")))
         self._certificate.tell_loaded()
-        all_listeners = (*self._listeners, *(one.listener for one in self._metrics))
+        all_listeners = (*self._serving.listeners, *(one.listener for one in self._metrics))
         on_ready([(one.settings.service, one.endpoint) for one in all_listeners])
         _tell_systemd("READY=1")
         upkeep = [asyncio.create_task(self._repeat(one)) for one in self._upkeep]
@@ -117,10 +114,14 @@ class RunningSite:
         for task in upkeep:
             task.cancel()
         _tell_systemd("STOPPING=1")
-        self._control.close()
+        self._sink.emit(events.Stopping(connections=self._serving.connections))
+
+    async def _stop(self) -> None:
+        self._control.close_to_commands()
         for listening in self._metrics:
             await listening.stop()
-        await self._server.stop()
+        await self._serving.stop()
+        self._control.close()
 
     async def _repeat(self, upkeep: Upkeep) -> None:
         while True:
@@ -131,31 +132,40 @@ class RunningSite:
                 reason, trace = repr(bug), traceback.format_exc()
                 self._sink.emit(events.InternalError(reason=reason, trace=trace))
 
-    def _reload(self) -> None:
+    async def _look_at_certificate(self) -> None:
+        async with self._one_at_a_time:
+            if self._certificate.look():
+                await self._serving.show_certificate()
+                self._certificate.tell_loaded()
+
+    async def _renew_certificate(self) -> None:
+        self._certificate.renew()
+
+    def _reload_soon(self) -> None:
+        reloading = asyncio.ensure_future(self._reload())
+        self._reloading.add(reloading)
+        reloading.add_done_callback(self._reloading.discard)
+
+    async def _reload(self) -> None:
         """Read settings and certificate anew; what cannot be used leaves the old in force."""
+        async with self._one_at_a_time:
+            await self._read_anew()
+
+    async def _read_anew(self) -> None:
         try:
-            site = read_site(self._site.folder)
-            self._certificate.change(site)
+            site = read_site(self._folder)
+            self._certificate.use(site)
         except SiteError as error:
             self._sink.emit(events.SettingsRejected(reason=str(error), hint=error.hint))
         except CertificateProblem as problem:
             self._certificate.tell_rejected(problem)
         else:
-            self._use(site)
+            await self._use(site)
 
-    def _use(self, site: Site) -> None:
-        limits = site.settings.limits
-        gate = replace(
-            self._meeting.gate,
-            credentials_s=limits.credentials_s,
-            refusal_s=limits.refusal_ms / 1000,
-            utf8=site.settings.utf8,
-        )
-        self._meeting = replace(self._meeting, gate=gate, limits=limits)
-        for_mail = [one for one in site.settings.listen if one.service is not Service.METRICS]
-        has_its_ports = self._server.reload(self._meeting, for_mail)
-        is_all = has_its_ports and _fixed(site.settings) == self._fixed
-        self._site = site
+    async def _use(self, site: Site) -> None:
+        await self._serving.use(site)
+        self._certificate.tell_loaded()
+        is_all = _fixed(site.settings) == self._fixed
         self._sink.emit(events.SettingsLoaded(hint=None if is_all else RESTART_HINT))
 
 
@@ -165,6 +175,7 @@ def _fixed(settings: Settings) -> tuple[object, ...]:
     return (
         settings.default_domain,
         settings.maildrops,
+        settings.serve,
         settings.login,
         settings.oauth,
         settings.door,
@@ -173,14 +184,8 @@ def _fixed(settings: Settings) -> tuple[object, ...]:
         limits.password_memory_s,
         limits.login_delay_s,
         [one for one in settings.listen if one.service is Service.METRICS],
+        {(one.service, one.address) for one in for_mail(settings.listen)},
     )
-
-
-def _later(work: Callable[[], None]) -> Callable[[], Awaitable[None]]:
-    async def run() -> None:
-        work()
-
-    return run
 
 
 def _tell_systemd(state: str) -> None:

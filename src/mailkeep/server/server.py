@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Sequence
 
 from mailkeep.events import EventSink
-from mailkeep.events import types as events
 from mailkeep.pop3 import Security
 from mailkeep.server.connection import Connection
+from mailkeep.server.inside import Inside
 from mailkeep.server.listener import Entrance, Listener
 from mailkeep.server.meeting import Meeting
 from mailkeep.site import Listen
+from mailkeep.values import IpAddress
 
 
 class Server:
@@ -24,7 +25,6 @@ class Server:
             sink: who is told.
         """
         self._meeting = meeting
-        self._sink = sink
         self._sessions: set[asyncio.Task[None]] = set()
         self._entrance = Entrance(listeners, meeting.limits, sink, meeting.gate.door, self._begin)
 
@@ -37,28 +37,42 @@ class Server:
         """Begin to accept."""
         self._entrance.open()
 
-    def reload(self, meeting: Meeting, listens: Sequence[Listen]) -> bool:
+    def turn_out(self, source: IpAddress) -> None:
+        """End the connections from where nobody should have been let in, but for sessions."""
+        self._entrance.turn_out(source)
+
+    @property
+    def inside(self) -> Inside[str]:
+        """How many connections there are from each prefix."""
+        return self._entrance.inside
+
+    def reload(self, meeting: Meeting, listens: Sequence[Listen]) -> None:
         """Use other settings from the next connection on.
 
         Args:
             meeting: takes the place of the one before.
             listens: who may come in where; a listener of the same service and address takes it.
-
-        Returns:
-            Whether that is all: False when a port is to be opened or closed, which takes a restart.
         """
         self._meeting = meeting
-        return self._entrance.reload(meeting.limits, listens)
+        self._entrance.reload(meeting.limits, listens)
 
     async def stop(self) -> None:
         """Accept nobody, end sessions between commands, give what is under way its time."""
-        self._sink.emit(events.Stopping(connections=len(self._entrance.connections)))
         self._entrance.close()
         for connection in tuple(self._entrance.connections):
             connection.stop()
         await self._wait(self._meeting.limits.shutdown_s or None)
+        await self.stop_at_once("the server stopped")
+
+    async def stop_at_once(self, reason: str) -> None:
+        """Accept nobody, and end every session but for what it cannot leave half done.
+
+        Args:
+            reason: why, for the sessions' ends.
+        """
+        self._entrance.close()
         for connection in tuple(self._entrance.connections):
-            connection.abort("the server stopped")
+            connection.abort(reason)
         await self._wait(None)
 
     async def _wait(self, seconds: float | None) -> None:

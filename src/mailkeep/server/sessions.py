@@ -11,6 +11,7 @@ from mailkeep.accounts import Admission
 from mailkeep.events import EventSink
 from mailkeep.events import types as events
 from mailkeep.server.connection import Connection
+from mailkeep.server.inside import Inside
 from mailkeep.values import AccountId
 
 _REVOKED = "what it logged in with is no longer good"
@@ -35,21 +36,27 @@ class LoggedIn:
 
 
 class Sessions:
-    """The sessions of this process, by account."""
+    """The sessions of this process, by account.
+
+    Attributes:
+        inside: how many sessions each account has, on the whole site.
+    """
 
     def __init__(self) -> None:
+        self.inside: Inside[AccountId] = Inside()
         self._by_account: dict[AccountId, set[LoggedIn]] = {}
         self.looks = 0
         """How often sessions were looked at: whoever logs in meanwhile looks at his own again."""
 
     def count(self, account: AccountId) -> int:
-        """Return how many sessions an account has."""
-        return len(self._by_account.get(account, ()))
+        """Return how many sessions an account has on the whole site."""
+        return self.inside[account]
 
     def add(self, connection: Connection, admission: Admission) -> LoggedIn:
         """Note that somebody has logged in."""
         session = LoggedIn(connection, admission)
         self._by_account.setdefault(admission.account.id, set()).add(session)
+        self.inside.enter(admission.account.id)
         return session
 
     def remove(self, session: LoggedIn) -> None:
@@ -57,6 +64,7 @@ class Sessions:
         account = session.admission.account.id
         sessions = self._by_account[account]
         sessions.discard(session)
+        self.inside.leave(account)
         if not sessions:
             del self._by_account[account]
 

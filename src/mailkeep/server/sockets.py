@@ -7,6 +7,7 @@ a unit and a settings file that disagree must not open a port that nobody expect
 import errno
 import os
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -76,6 +77,42 @@ def open_listeners(
     return listeners
 
 
+def share_listeners(
+    listeners: Sequence[Listener], inherited: Sequence[Inherited], workers: int
+) -> list[list[Listener]]:
+    """Return the listeners of each worker.
+
+    A socket that was bound here is the first worker's; each other one gets one of its own on the
+    same address, and the kernel deals connections out among them (SO_REUSEPORT of socket(7), which
+    lets in no other user's program). An inherited one is shared by all, and so is each where
+    the kernel does not deal out.
+
+    Args:
+        listeners: what `open_listeners` returned.
+        inherited: what it was given.
+        workers: how many.
+
+    Raises:
+        CannotListen: the system does not allow it.
+    """
+    given = {id(one.socket) for one in inherited}
+    shared = [list(listeners)]
+    try:
+        for _ in range(workers - 1):
+            shared.append(others := [])
+            for listener in listeners:
+                alike = listener.socket
+                if id(alike) not in given and sys.platform == "linux":
+                    alike.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                    alike = _bind(listener.settings, beside=listener)
+                others.append(Listener(listener.settings, alike))
+    except CannotListen:
+        for listener in (one for each in shared for one in each):
+            listener.socket.close()
+        raise
+    return shared
+
+
 def _claim(
     listens: Sequence[Listen], inherited: Sequence[Inherited]
 ) -> list[tuple[Listen, Inherited | None]]:
@@ -114,12 +151,14 @@ def _not_expected(inherited: Inherited) -> CannotListen:
     )
 
 
-def _bind(settings: Listen) -> socket.socket:
-    endpoint = settings.address
+def _bind(settings: Listen, *, beside: Listener | None = None) -> socket.socket:
+    endpoint = settings.address if beside is None else beside.endpoint
     family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if beside is not None:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         bound.bind((endpoint.host, endpoint.port))

@@ -17,7 +17,7 @@ from mailkeep.site.door_settings import DoorSettings
 from mailkeep.site.endpoint import Endpoint, Networks
 from mailkeep.site.errors import InvalidSetting, SettingsError
 from mailkeep.site.login_settings import Login, Oauth
-from mailkeep.site.settings import Limits, Listen, Log, Maildrops, Settings, Tls
+from mailkeep.site.settings import Limits, Listen, Log, Maildrops, Serve, Settings, Tls
 
 Place = tuple[str | int, ...]
 """`("listen", 0, "service")` is the service of the first listener."""
@@ -27,6 +27,7 @@ _TABLES: dict[str, type[msgspec.Struct]] = {
     "listen": Listen,
     "tls": Tls,
     "maildrops": Maildrops,
+    "serve": Serve,
     "login": Login,
     "oauth": Oauth,
     "door": DoorSettings,

@@ -137,6 +137,13 @@ class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """A file for lines that fail2ban's stock filter `courier-auth` understands, or `syslog`."""
 
 
+class Serve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How mail is served: `[serve]`."""
+
+    workers: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+    """Processes that serve mail, each on a core; 0 for one a core. With 1 all is one process."""
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much and how long: `[limits]`. 0 switches a limit off."""
 
@@ -203,6 +210,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     )
     tls: Tls = Tls()
     maildrops: Maildrops = Maildrops()
+    serve: Serve = Serve()
     login: Login = Login()
     oauth: Oauth | None = None
     door: DoorSettings = DoorSettings()
