@@ -81,7 +81,9 @@ def make_site(folder: Path, small: int) -> Site:
     command = [sys.executable, "-m", "mailkeep", "--site", str(folder), "init"]
     subprocess.run([*command, "--hostname", "localhost", "--pop3s", "127.0.0.1:0"], check=True)
     settings = folder / "mailkeep.toml"
-    settings.write_text(settings.read_text() + "\n[limits]\nconnections_per_prefix = 0\n\n[serve]\nworkers = 1\n")
+    settings.write_text(
+        settings.read_text() + "\n[limits]\nconnections_per_prefix = 0\n\n[serve]\nworkers = 1\n"
+    )
     site = read_site(folder)
     with contextlib.closing(open_database(site.database, SCHEMA, create=False)) as database:
         accounts = AccountDirectory(database, OneHash(), open_keying(site), by="bench")

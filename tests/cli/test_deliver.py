@@ -49,7 +49,9 @@ def stored(maildir: Path) -> list[bytes]:
 
 
 @pytest.mark.parametrize("address", ["alice", "alice@mail.example.com", "ALICE@Mail.Example.COM"])
-def test_a_message_from_a_pipe_is_stored_as_it_is_sent(site: Path, alice: Path, address: str) -> None:
+def test_a_message_from_a_pipe_is_stored_as_it_is_sent(
+    site: Path, alice: Path, address: str
+) -> None:
     """Exit 0 and silence; the file has exactly the octets that go over the wire."""
     assert deliver("--site", site, "deliver", address, stdin=MESSAGE) == (0, b"", b"")
     assert stored(alice) == [WIRE]
