@@ -14,7 +14,7 @@ BENCH_FLAGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types contracts unit fuzz bench-memory bench-fetch packages lock clean
+.PHONY: help demo test check format lint types contracts unit fuzz bench bench-quick bench-memory bench-fetch packages lock clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -46,6 +46,12 @@ unit: $(DEVELOPMENT)  ## run the tests; PYTEST_FLAGS are passed on
 
 fuzz: $(DEVELOPMENT)  ## let atheris look for octets that break what reads from the network (a long time)
 	$(BIN)/python -m fuzz all --runs 1000000 --corpus .fuzz
+
+bench: $(DEVELOPMENT) packages  ## compare with Dovecot and with a minimal responder in C (15 minutes)
+	@$(BIN)/python -m bench.server $(BENCH_FLAGS)
+
+bench-quick: $(DEVELOPMENT) packages  ## the rows that take two minutes; fails at twice a target
+	@$(BIN)/python -m bench.server --quick $(BENCH_FLAGS)
 
 bench-memory: $(RUNTIME)  ## measure what a session costs in memory (Linux, two minutes)
 	@$(BIN)/python bench/memory.py

@@ -1,0 +1,70 @@
+"""Mailkeep as it is measured: as an operator runs it, but for what stands here.
+
+The door, the audit trail, the log and the metrics are on, fsync is on.
+"""
+
+import contextlib
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.server.figures import Side
+from bench.server.place import HOSTNAME, Place
+from bench.server.running import Server, started
+
+from mailkeep.cli.init import make_site, settings_text
+from mailkeep.site import Service, Settings, Site, read_site
+
+LIMITS = """
+[maildrops]
+path = "{mail}/{{domain}}/{{local}}"
+
+[limits]
+connections = 20000           # ten thousand sessions and some
+connections_per_prefix = 0    # all load comes from one address
+password_memory_s = 3600      # Dovecot's auth_cache_ttl: no argon2 after the first login of a user
+"""
+
+ONE_WORKER = "\n[serve]\nworkers = 1\n"
+"""Servers have one core; a second worker would only wait for the first."""
+
+
+def settings(mail: Path) -> str:
+    """Return the text of `mailkeep.toml`.
+
+    Args:
+        mail: where the Maildirs are.
+    """
+    text = settings_text(HOSTNAME, [(Service.POP3S, "127.0.0.1:0")]) + LIMITS.format(mail=mail)
+    return text + (ONE_WORKER if "serve" in Settings.__struct_fields__ else "")
+
+
+def make_site_beside(place: Place, folder: Path) -> Site:
+    """Make another site with the same certificate and mail, and accounts of its own."""
+    make_site(folder, settings(place.mail))
+    shutil.copytree(place.tls, folder / "tls", dirs_exist_ok=True)
+    return read_site(folder)
+
+
+@contextlib.contextmanager
+def running_mailkeep(place: Place, *, site: Path | None = None, more: str = "") -> Iterator[Server]:
+    """Serve a site for as long as the caller needs it.
+
+    Args:
+        place: the run's.
+        site: another one than the place's.
+        more: settings beside the others, whole tables.
+    """
+    site, log = site or place.site, place.folder / "mailkeep.log"
+    (site / "mailkeep.toml").write_text(settings(place.mail) + more)
+    command = (sys.executable, "-m", "mailkeep", "--site", site, "serve")
+    with started(command, log, lambda text: "\nready\n" in f"\n{text}") as pid:
+        yield Server(Side.OURS, pid, _port(log), log, place.ca)
+
+
+def _port(log: Path) -> int:
+    found = re.search(r"^listening pop3s \S+:(\d+)$", log.read_text(), re.MULTILINE)
+    assert found, log.read_text()
+    return int(found[1])

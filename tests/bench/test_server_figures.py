@@ -1,0 +1,77 @@
+"""The comparison of servers: what a ratio is, when it is a failure, and what counts for nothing."""
+
+import pytest
+from bench.server.figures import LENIENT, Figure, Measured, Side, Verdict, failures, judge
+from bench.server.rows import ROWS, Row, Unit
+
+ROW = Row("row", "some work", Unit.SESSION, to_rival=0.4, to_floor=1.1)
+
+
+def measured(ours: float, rival: float, floor: float | None = None) -> Measured:
+    figures = {Side.OURS: Figure((ours,)), Side.RIVAL: Figure((rival,))}
+    return Measured(ROW, figures | ({Side.FLOOR: Figure((floor,))} if floor else {}))
+
+
+def test_a_figure_is_the_median_of_its_rounds() -> None:
+    """One turn that somebody disturbed does not count, but is shown."""
+    figure = Figure((1.0, 9.0, 1.2))
+    assert (figure.median, figure.least, figure.most) == (1.2, 1.0, 9.0)
+
+
+def test_a_ratio_is_ours_over_theirs() -> None:
+    """Less than one: Mailkeep is cheaper."""
+    assert measured(1.0, 4.0).ratio(Side.RIVAL) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("ratio", "verdict"),
+    [
+        (0.39, Verdict.MET),
+        (0.4, Verdict.MET),
+        (0.41, Verdict.MISSED),
+        (0.4 * LENIENT, Verdict.MISSED),
+        (0.4 * LENIENT + 0.01, Verdict.FAR_OFF),
+    ],
+)
+def test_a_target_is_the_most_that_is_good(ratio: float, verdict: Verdict) -> None:
+    """At the target it is met; up to twice of it is missed; beyond is far off."""
+    assert judge(ratio, 0.4) is verdict
+
+
+def test_a_ratio_far_off_fails_the_run_and_a_missed_one_does_not() -> None:
+    """Another machine has other ratios; twice as bad is no other machine."""
+    assert failures(measured(0.5, 1.0, 0.5)) == []
+    assert failures(measured(0.9, 1.0, 0.9)) == ["row: 0.90 of Dovecot, target 0.4"]
+    assert failures(measured(0.3, 1.0, 0.1)) == ["row: 3.00 of C responder, target 1.1"]
+
+
+def test_what_should_be_compared_and_is_not_fails_the_run() -> None:
+    """A server without a figure is no success."""
+    assert failures(measured(0.3, 1.0)) == ["row: no figure for C responder"]
+    assert failures(Measured(ROW)) != []
+
+
+def test_an_error_of_the_load_leaves_no_ratio() -> None:
+    """Figures of a row that went wrong are not compared, however good they look."""
+    good = measured(0.1, 1.0, 1.0)
+    bad = Measured(ROW, good.figures, problem="3 errors, the first: -ERR")
+    assert bad.ratio(Side.RIVAL) is None
+    assert bad.verdict(Side.RIVAL) is None
+    assert failures(bad) == ["row: 3 errors, the first: -ERR"]
+
+
+def test_a_server_that_used_no_time_is_not_compared() -> None:
+    """A zero is a turn that was too short for the kernel's clock, not an infinite ratio."""
+    assert measured(0.1, 0.0).ratio(Side.RIVAL) is None
+
+
+def test_rows_have_names_of_their_own() -> None:
+    """A name on the command line means one row."""
+    assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+def test_no_row_has_more_connections_than_users() -> None:
+    """A maildrop is one session's, so a connection more would only wait."""
+    loads = [row.load for row in ROWS if row.load is not None]
+    assert loads
+    assert all(load.connections <= load.population.users for load in loads)
