@@ -134,7 +134,7 @@ def test_an_operators_ban_holds_everywhere(two: Two) -> None:
     for _ in range(12):
         with suppress(OSError, UnexpectedReply):
             client = connect(two.site, source="127.0.0.9")
-            until_s = time.monotonic() + 1
+            until_s = time.monotonic() + DEADLINE_S
             while time.monotonic() < until_s:
                 client.command(b"CAPA")
             pytest.fail("let in")
