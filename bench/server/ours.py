@@ -15,7 +15,7 @@ from bench.server.place import HOSTNAME, Place
 from bench.server.running import Server, started
 
 from mailkeep.cli.init import make_site, settings_text
-from mailkeep.site import Service, Settings, Site, read_site
+from mailkeep.site import Service, Site, read_site
 
 LIMITS = """
 [maildrops]
@@ -37,8 +37,8 @@ def settings(mail: Path) -> str:
     Args:
         mail: where the Maildirs are.
     """
-    text = settings_text(HOSTNAME, [(Service.POP3S, "127.0.0.1:0")]) + LIMITS.format(mail=mail)
-    return text + (ONE_WORKER if "serve" in Settings.__struct_fields__ else "")
+    listening = settings_text(HOSTNAME, [(Service.POP3S, "127.0.0.1:0")])
+    return listening + LIMITS.format(mail=mail) + ONE_WORKER
 
 
 def make_site_beside(place: Place, folder: Path) -> Site:
