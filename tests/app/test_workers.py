@@ -132,8 +132,7 @@ def test_an_operators_ban_holds_everywhere(two: Two) -> None:
         two.client(source="127.0.0.9", on=pid).close()
     mailkeep(two, "ban", "add", "127.0.0.9")
     for _ in range(12):
-        with suppress(OSError, UnexpectedReply):
-            client = connect(two.site, source="127.0.0.9")
+        with suppress(OSError, UnexpectedReply), connect(two.site, source="127.0.0.9") as client:
             until_s = time.monotonic() + DEADLINE_S
             while time.monotonic() < until_s:
                 client.command(b"CAPA")

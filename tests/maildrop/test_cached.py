@@ -24,6 +24,12 @@ READ = open_how(os.O_RDONLY | os.O_NOFOLLOW)
 pytestmark = pytest.mark.skipif(cached._call is None, reason="only Linux 5.12 has openat2 for this")
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_known_of_file_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever other tests have made this process believe."""
+    monkeypatch.setattr(cached, "_promising", {})
+
+
 @pytest.fixture
 def maildir(tmp_path: Path) -> Path:
     """Alice's, with two messages; its folders have been as they are for a while."""
@@ -166,7 +172,6 @@ def test_a_file_system_that_cannot_promise_is_not_trusted(
     """A network's says that it does not know RWF_NOWAIT."""
     path = tmp_path / "file"
     path.write_bytes(b"x")
-    monkeypatch.setattr(cached, "_promising", {})
     with path.open("rb") as file:
         with monkeypatch.context() as elsewhere:
             elsewhere.setattr(os, "preadv", refuse)

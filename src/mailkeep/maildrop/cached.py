@@ -12,7 +12,6 @@ It knows nothing of mail.
 """
 
 import ctypes
-import errno
 import os
 import struct
 import sys
@@ -95,7 +94,9 @@ def learn_promise(device: int, descriptor: int) -> None:
         return
     try:
         os.preadv(descriptor, [bytearray(1)], 0, _NOWAIT)
-    except OSError as refusal:
-        _promising[device] = refusal.errno == errno.EAGAIN
+    except BlockingIOError:  # it is not in memory, and was not waited for
+        _promising[device] = True
+    except OSError:
+        _promising[device] = False
     else:
-        _promising[device] = _call is not None
+        _promising[device] = True
