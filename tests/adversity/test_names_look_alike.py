@@ -28,7 +28,7 @@ from mailkeep.values import Address, Secret
 
 LOGINS = 400
 MEASUREMENTS = 3
-"""A server that tells does so each time."""
+"""At most; each on a site of its own."""
 
 AT_A_TIME = 3
 """More would wait for each other's hashes, and the times would be those of the queue."""
@@ -72,10 +72,13 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Seen]:
-    """Try all logins, for all tests; once more when the medians differ: others use the machine."""
-    seen: Sequence[Seen] = ()
+    """Try all logins, for all tests; more of them when the medians differ, and judge all together.
+
+    What other programs do to a measurement gets less with more of it; what a server tells stays.
+    """
+    seen: list[Seen] = []
     for _ in range(MEASUREMENTS):
-        seen = _measure(tmp_path_factory.mktemp("alike") / "site")
+        seen += _measure(tmp_path_factory.mktemp("alike") / "site")
         if _apart_s(_medians_s(seen)) <= MEDIANS_APART_S:
             break
     return seen
@@ -216,7 +219,7 @@ def _pairs(seen: Sequence[Seen]) -> Iterator[tuple[str, list[float], list[float]
 
 def test_the_text_is_the_same(seen: Sequence[Seen]) -> None:
     """One answer for wrong, unknown, disabled and revoked."""
-    assert len(seen) == LOGINS
+    assert len(seen) in {times * LOGINS for times in range(1, MEASUREMENTS + 1)}
     assert {one.answer for one in seen} == {REFUSED}
 
 

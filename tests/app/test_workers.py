@@ -123,7 +123,7 @@ def test_a_revoked_device_is_out_wherever_it_is(two: Two, place: int) -> None:
 
 
 def test_an_operators_ban_holds_everywhere(two: Two) -> None:
-    """When the command returns, no worker keeps anybody from there.
+    """When the command returns, no worker keeps anybody from there for a second.
 
     A worker that has not asked about a source for a minute asks while it greets: the greeting may
     come through, and then the connection ends.
@@ -133,7 +133,7 @@ def test_an_operators_ban_holds_everywhere(two: Two) -> None:
     mailkeep(two, "ban", "add", "127.0.0.9")
     for _ in range(12):
         with suppress(OSError, UnexpectedReply), connect(two.site, source="127.0.0.9") as client:
-            until_s = time.monotonic() + DEADLINE_S
+            until_s = time.monotonic() + 1
             while time.monotonic() < until_s:
                 client.command(b"CAPA")
             pytest.fail("let in")

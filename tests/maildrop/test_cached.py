@@ -1,5 +1,6 @@
 """What the loop opens and reads itself: only what needs no waiting, and only what is as it was."""
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -164,6 +165,35 @@ async def test_nobody_waits_for_a_thread_that_looks_up_digests(
         assert session._messages.read_at_once(Index(0)) is None
     assert session._messages.read_at_once(Index(0)) is not None
     await session.close()
+
+
+async def test_a_disk_that_fails_is_left_to_a_thread(
+    store: MaildirStore, maildir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is asked at once never raises, leaves nothing open, and keeps no lease."""
+    await warm_up(store)
+    session = await open_alice(store)
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "fstat", fail)
+        assert session._messages.read_at_once(Index(0)) is None
+        assert session._messages.maildir.states_at_once() == (None, None)
+    assert [path for path in open_files() if path.is_relative_to(maildir)] == []
+    await session.close()
+    await (await open_alice(store)).close()
+
+
+def open_files() -> list[Path]:
+    """Return what this process has open now."""
+    paths = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # what another thread has just closed
+            paths.append(descriptor.readlink())
+    return paths
+
+
+def fail(_: int) -> os.stat_result:
+    """Answer as a broken disk does."""
+    raise OSError(5, "Input/output error")
 
 
 def test_a_file_system_that_cannot_promise_is_not_trusted(

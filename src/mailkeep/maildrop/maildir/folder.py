@@ -293,6 +293,8 @@ def _state_at_once(path: bytes) -> FolderState | None:
         return None
     try:
         return state_of(os.fstat(descriptor))
+    except OSError:
+        return None
     finally:
         os.close(descriptor)
 
@@ -301,7 +303,8 @@ def _open_at_once(filename: bytes, folder: int) -> tuple[int, os.stat_result] | 
     for how in _MESSAGE_CACHED:
         descriptor = open_cached(filename, how, folder)
         if descriptor != NOT_CACHED:
-            return _regular(descriptor)
+            with contextlib.suppress(OSError):  # a disk that fails: a thread finds out how
+                return _regular(descriptor)
     return None
 
 
@@ -318,7 +321,11 @@ def _open_regular(filename: bytes, folder: int) -> tuple[int, os.stat_result] | 
 
 def _regular(descriptor: int) -> tuple[int, os.stat_result] | None:
     """Return an open file and what there is to know of it; close what is no file."""
-    status = os.fstat(descriptor)
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
     if stat.S_ISREG(status.st_mode):
         return descriptor, status
     os.close(descriptor)
