@@ -175,6 +175,53 @@ async def test_all_sessions_together_read_no_more_ahead_than_there_is_room_for()
     assert room.left_octets == 100
 
 
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_a_row_is_as_long_as_it_has_messages(times: int) -> None:
+    """However often each is asked for: at hand, then to be read."""
+    ahead: Ahead[str] = Ahead(Room())
+    for _ in range(times):
+        ahead.asked(Index(4))
+    assert ahead.worth_octets == 0
+    for _ in range(times):
+        ahead.asked(Index(5))
+        assert ahead.worth_octets == AHEAD_OCTETS
+    ahead.asked(Index(4))
+    assert ahead.worth_octets == 0
+
+
+@pytest.mark.parametrize("asks_first", [False, True])
+async def test_a_row_is_read_ahead_whether_or_not_what_is_at_hand_is_asked_for(
+    site: MaildirSite, hops: Hops, asks_first: bool
+) -> None:
+    """The server asks first what needs no waiting; reading alone finds the same."""
+    messages = put_small(site)
+    maildrop = await site.open()
+    for number in range(SMALL):
+        at_hand = maildrop.at_hand(Index(number)) if asks_first else None
+        octets = at_hand.octets if at_hand else await whole(maildrop, number)
+        assert octets == wire_form(messages[number])
+        assert (at_hand is not None) == (asks_first and number > 1)
+    assert hops.count == 2
+    await maildrop.close()
+
+
+async def test_what_is_not_at_hand_is_looked_for_once(
+    site: MaildirSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever was told so reads next: to try the same again would find the same."""
+    put_small(site)
+    maildrop = await site.open()
+    tried: list[Index] = []
+    monkeypatch.setattr(messages_module.Messages, "at_hand", lambda _, place: tried.append(place))
+    for _ in range(2):
+        assert maildrop.at_hand(Index(0)) is None
+        assert await whole(maildrop, 0) == wire_form(stored(0))
+    assert tried == [0, 0]
+    assert await whole(maildrop, 0) == wire_form(stored(0))
+    assert tried == [0, 0, 0]
+    await maildrop.close()
+
+
 async def test_what_was_read_ahead_is_given_once() -> None:
     """Asked again, the file is read again."""
     ahead: Ahead[str] = Ahead(Room())

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -10,11 +11,14 @@ from typing import Any
 
 import pytest
 
-from mailkeep.maildrop import cached
+from mailkeep.maildrop import MaildropError, cached
 from mailkeep.maildrop.cached import NOT_CACHED, learn_promise, open_cached, open_how, promises
+from mailkeep.maildrop.hops import Threads, outcome
 from mailkeep.maildrop.lease import Leases
 from mailkeep.maildrop.maildir import MaildirPaths
+from mailkeep.maildrop.maildir import reach as reach_module
 from mailkeep.maildrop.maildir.store import MaildirStore, OpenMaildir
+from mailkeep.maildrop.maildir.warm import is_surely_there_still
 from mailkeep.values import AccountId, Address, Index
 
 ALICE = AccountId(1), Address("alice", "example.com")
@@ -48,7 +52,8 @@ def store(tmp_path: Path, maildir: Path) -> Iterator[MaildirStore]:
     leases = Leases(tmp_path / "leases")
     later_ns = maildir.stat().st_mtime_ns + 3600 * 10**9
     paths = MaildirPaths(tmp_path, "mail/{local}")
-    yield MaildirStore(paths, leases, tmp_path / "index", now_ns=lambda: later_ns)
+    with Threads(1, "files") as files:
+        yield MaildirStore(paths, leases, tmp_path / "index", files=files, now_ns=lambda: later_ns)
     leases.close()
 
 
@@ -92,6 +97,7 @@ async def warm_up(store: MaildirStore) -> None:
         session = await open_alice(store)
         assert await read_all(session) == [WIRE, WIRE]
         await session.close()
+        await outcome(store._files.submit(lambda: None))  # behind the writing of digests
 
 
 async def test_what_is_warm_and_cached_needs_no_thread(
@@ -149,7 +155,112 @@ async def test_a_link_is_not_followed(store: MaildirStore, maildir: Path, tmp_pa
     secret.write_bytes(TEXT)
     (maildir / "new" / "1.one").unlink()
     (maildir / "new" / "1.one").symlink_to(secret)
-    assert session._messages.read_at_once(Index(0)) is None
+    assert session.at_hand(Index(0)) is None
+    with pytest.raises(MaildropError):
+        await session.read(Index(0))
+    await session.close()
+
+
+def link_to_other_files(cur: Path, elsewhere: Path) -> None:
+    """Lead to a folder where other octets have the same name, size and time."""
+    shutil.copytree(cur, elsewhere)
+    before = cur.stat()
+    for path in elsewhere.iterdir():
+        times = path.stat()
+        path.write_bytes(TEXT.replace(b"two", b"TWO"))
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    shutil.rmtree(cur)
+    cur.symlink_to(elsewhere)
+    os.utime(elsewhere, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def link_to_the_same_files(cur: Path, elsewhere: Path) -> None:
+    """Lead to the very folder: its files have the same inodes, and are what is known of them."""
+    cur.rename(elsewhere)
+    cur.symlink_to(elsewhere)
+
+
+def link_the_maildir(cur: Path, elsewhere: Path) -> None:
+    """Lead away from above, as operators do too: a thread may follow that, the loop may not."""
+    cur.parent.rename(elsewhere)
+    cur.parent.symlink_to(elsewhere)
+
+
+@pytest.mark.parametrize("change", [link_to_other_files, link_to_the_same_files, link_the_maildir])
+async def test_a_folder_that_became_a_link_has_nothing_at_hand(
+    store: MaildirStore, maildir: Path, tmp_path: Path, change: Callable[[Path, Path], None]
+) -> None:
+    """Whatever is behind it, be it the same mail: its disk might have to be waited for."""
+    await warm_up(store)
+    session = await open_alice(store)
+    assert session.at_hand(Index(1)) is not None
+    change(maildir / "cur", tmp_path / "elsewhere")
+    assert session.at_hand(Index(1)) is None
+    if change is link_the_maildir:
+        assert await read_all(session) == [WIRE, WIRE]
+    else:
+        with pytest.raises(MaildropError):
+            await session.read(Index(1))
+    await session.close()
+    assert [path for path in open_files() if path.is_relative_to(tmp_path / "elsewhere")] == []
+
+
+async def test_a_maildir_behind_a_link_is_read_at_once(
+    store: MaildirStore, maildir: Path, tmp_path: Path
+) -> None:
+    """Operators move mail to other disks; a thread has followed their link."""
+    link_the_maildir(maildir / "cur", tmp_path / "elsewhere")
+    await warm_up(store)
+    session = await open_alice(store)
+    assert [session.at_hand(Index(place)) is not None for place in range(2)] == [True, True]
+    await session.close()
+
+
+async def test_mail_that_was_moved_to_another_disk_is_at_hand_again(
+    store: MaildirStore, maildir: Path, tmp_path: Path
+) -> None:
+    """The new paths are learnt when the folders are read again."""
+    await warm_up(store)
+    (maildir / "new" / "3.three").write_bytes(TEXT)
+    link_the_maildir(maildir / "cur", tmp_path / "elsewhere")
+    for is_at_hand in (False, True):
+        session = await open_alice(store)
+        assert (session.at_hand(Index(2)) is not None) is is_at_hand
+        assert await read_all(session) == [WIRE] * 3
+        await session.close()
+
+
+def write_other_octets(path: Path) -> None:
+    """Put a file there that is as long as the other was."""
+    path.write_bytes(TEXT.replace(b"one", b"two"))
+    os.utime(path, ns=(5, 5))
+
+
+@pytest.mark.parametrize("put", [write_other_octets, Path.mkdir, os.mkfifo])
+async def test_what_is_not_the_file_that_is_known_is_not_read(
+    store: MaildirStore, maildir: Path, put: Callable[[Path], None]
+) -> None:
+    """Another file in its place, a folder, a pipe that nobody writes to: a thread finds out."""
+    await warm_up(store)
+    session = await open_alice(store)
+    assert session.at_hand(Index(0)) is not None
+    path = maildir / "new" / "1.one"
+    path.unlink()
+    put(path)
+    assert session.at_hand(Index(0)) is None
+    await session.close()
+
+
+async def test_a_file_of_another_file_system_is_not_read(
+    store: MaildirStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another disk was mounted there: its inodes are others', and nothing is known of it."""
+    await warm_up(store)
+    session = await open_alice(store)
+    reach = session._messages.maildir.reach
+    assert reach is not None
+    monkeypatch.setattr(session._messages.maildir, "reach", reach._replace(device=reach.device + 1))
+    assert session.at_hand(Index(0)) is None
     await session.close()
 
 
@@ -162,8 +273,42 @@ async def test_nobody_waits_for_a_thread_that_looks_up_digests(
     guard = threading.Lock()
     monkeypatch.setattr(session._messages.digests, "_guard", guard)
     with guard:
-        assert session._messages.read_at_once(Index(0)) is None
-    assert session._messages.read_at_once(Index(0)) is not None
+        asking = threading.Thread(target=session.at_hand, args=(Index(0),), daemon=True)
+        asking.start()
+        asking.join(10)
+        assert not asking.is_alive()
+    await session.close()
+
+
+async def test_reading_at_once_is_noticed_by_nobody(store: MaildirStore, maildir: Path) -> None:
+    """The time of access is the owner's own reading of it, which mail programs go by."""
+    await warm_up(store)
+    path = maildir / "new" / "1.one"
+    os.utime(path, ns=(0, path.stat().st_mtime_ns))  # so old that the system would renew it
+    session = await open_alice(store)
+    assert session.at_hand(Index(0)) is not None
+    assert path.stat().st_atime_ns == 0
+    await session.close()
+
+
+async def test_what_may_not_be_read_unnoticed_is_read(
+    store: MaildirStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else's file is opened the way that worked in the thread."""
+    real = os.open
+
+    def refuse_owners_flags(path: Any, flags: int, *mode: int, **options: Any) -> int:
+        if flags & reach_module.UNNOTICED:
+            raise PermissionError(1, "Operation not permitted")
+        return real(path, flags, *mode, **options)
+
+    monkeypatch.setattr(os, "open", refuse_owners_flags)
+    await warm_up(store)
+    session = await open_alice(store)
+    assert session.at_hand(Index(0)) is not None
+    reach = session._messages.maildir.reach
+    assert reach is not None
+    assert reach.how == reach_module._NOTICED_HOW
     await session.close()
 
 
@@ -175,8 +320,8 @@ async def test_a_disk_that_fails_is_left_to_a_thread(
     session = await open_alice(store)
     with monkeypatch.context() as failing:
         failing.setattr(os, "fstat", fail)
-        assert session._messages.read_at_once(Index(0)) is None
-        assert session._messages.maildir.states_at_once() == (None, None)
+        assert session.at_hand(Index(0)) is None
+        assert not is_surely_there_still(session._messages)
     assert [path for path in open_files() if path.is_relative_to(maildir)] == []
     await session.close()
     await (await open_alice(store)).close()
@@ -222,7 +367,10 @@ def test_what_cannot_be_opened_is_not_cached(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     for name in ("none", "link"):
         assert open_cached(os.fsencode(tmp_path / name), READ) == NOT_CACHED
-    descriptor = open_cached(os.fsencode(tmp_path), READ)
+    (tmp_path / "folder").mkdir()
+    no_link = open_how(os.O_RDONLY, follows_links=False)
+    assert open_cached(os.fsencode(tmp_path / "link" / "folder"), no_link) == NOT_CACHED
+    descriptor = open_cached(os.fsencode(tmp_path / "link" / "folder"), READ)
     assert descriptor != NOT_CACHED
     assert not os.get_inheritable(descriptor)
     os.close(descriptor)

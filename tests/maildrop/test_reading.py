@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Iterator
 from itertools import count as count_from
+from itertools import repeat
 
 import pytest
 
@@ -320,6 +321,7 @@ async def test_a_short_message_cut_shorter_after_it_was_looked_at_is_refused(
     maildrop = await known(site)
     real = os.pread
     monkeypatch.setattr(os, "pread", lambda d, octets, at: real(d, min(octets, max(2 - at, 0)), at))
+    monkeypatch.setattr(os, "preadv", Cached(repeat(2)))
     with pytest.raises(MessageUnreadable):
         await maildrop.read(Index(0))
     monkeypatch.setattr(os, "pread", real)

@@ -11,6 +11,7 @@ from mailkeep.maildrop.seam import (
     MessageGone,
     MessageUnreadable,
     Removal,
+    WholeMessage,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "MessageGone",
     "MessageUnreadable",
     "Removal",
+    "WholeMessage",
 ]

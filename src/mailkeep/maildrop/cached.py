@@ -26,29 +26,39 @@ _HERE = -100
 _OPENAT2 = 437
 """The number of the call, the same on all processors (openat2(2))."""
 
+_RESOLVE_NO_SYMLINKS = 0x04
 _RESOLVE_CACHED = 0x20
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 
 
-def open_how(flags: int) -> bytes:
-    """Return what `open_cached` takes for the flags of open(2): a `struct open_how`."""
-    return struct.pack("=QQQ", flags | os.O_CLOEXEC, 0, _RESOLVE_CACHED)
+_HOW = struct.Struct("=QQQ")
+"""`struct open_how`: flags, mode, and how the path is followed."""
 
 
-def open_cached(path: bytes, how: bytes, folder: int = _HERE) -> int:
+def open_how(flags: int, *, follows_links: bool = True) -> bytes:
+    """Return what `open_cached` takes.
+
+    Args:
+        flags: as of open(2).
+        follows_links: whether any part of the path may be a link, as far as the flags allow.
+    """
+    resolve = _RESOLVE_CACHED if follows_links else _RESOLVE_CACHED | _RESOLVE_NO_SYMLINKS
+    return _HOW.pack(flags | os.O_CLOEXEC, 0, resolve)
+
+
+def open_cached(path: bytes, how: bytes) -> int:
     """Open a file or folder that the system can find in memory. Never waits and never raises.
 
     Args:
-        path: from `folder` on, unless it is absolute.
+        path: of it.
         how: what `open_how` returned.
-        folder: a descriptor.
 
     Returns:
         A descriptor, or `NOT_CACHED`, whatever the reason.
     """
     if _call is None:
         return NOT_CACHED
-    return _call(_OPENAT2, folder, path, how, len(how))
+    return _call(_OPENAT2, _HERE, path, how, _HOW.size)
 
 
 _Call = Callable[[int, int, bytes, bytes, int], int]

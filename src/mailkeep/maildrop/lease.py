@@ -11,7 +11,6 @@ locks do the same, since the set already excludes a second session of this proce
 if anything else in the process opens and closes the same file.
 """
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -22,8 +21,11 @@ from threading import Lock
 from mailkeep.maildrop.seam import MaildropBusy, MaildropUnavailable
 from mailkeep.values import AccountId
 
-_FLOCK = "@hhqqi0q"
+_FLOCK = struct.Struct("@hhqqi0q")
 """`struct flock`: type, whence, start, length, and a process id that must be 0 (fcntl(2))."""
+
+_SET_LOCK: int | None = getattr(fcntl, "F_OFD_SETLK", None)
+"""Locks of the open file description, where there are such."""
 
 _HELD_BY_ANOTHER = frozenset({errno.EAGAIN, errno.EACCES})
 
@@ -69,11 +71,13 @@ class Leases:
         with self._guard:
             if self._held.get(account) is not lease:
                 return
-            # A lock that cannot be given back falls with the process; the next session of another
-            # process is told that the maildrop is busy, which harms no mail.
-            with contextlib.suppress(OSError):
-                _lock_byte(self._descriptor, account, fcntl.F_UNLCK)
             del self._held[account]
+            try:
+                _lock_byte(self._descriptor, account, fcntl.F_UNLCK)
+            except OSError:
+                # A lock that cannot be given back falls with the process; the next session of
+                # another process is told that the maildrop is busy, which harms no mail.
+                return
 
     def close(self) -> None:
         """Let go of the file, and so of every lease. Not to be used afterwards."""
@@ -95,9 +99,8 @@ class Lease:
 
 
 def _lock_byte(descriptor: int, offset: int, kind: int) -> None:
-    if hasattr(fcntl, "F_OFD_SETLK"):
-        request = struct.pack(_FLOCK, kind, os.SEEK_SET, offset, 1, 0)
-        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, request)
+    if _SET_LOCK is not None:
+        fcntl.fcntl(descriptor, _SET_LOCK, _FLOCK.pack(kind, os.SEEK_SET, offset, 1, 0))
     else:
         command = fcntl.LOCK_UN if kind == fcntl.F_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB
         fcntl.lockf(descriptor, command, 1, offset, os.SEEK_SET)

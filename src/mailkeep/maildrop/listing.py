@@ -8,7 +8,7 @@ that follows from something the store keeps anyway is worked out when it is aske
 from array import array
 from collections.abc import Iterable
 from itertools import accumulate
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mailkeep.values import Index, Octets, Uidl
 
@@ -20,8 +20,17 @@ class UidlColumn(Protocol):
 
     def __getitem__(self, index: Index, /) -> bytes: ...
 
-    def all(self) -> list[bytes]:
-        """Return every one, in order."""
+    def part(self, start: int, stop: int) -> list[bytes]:
+        """Return those from `start` to before `stop`, in order."""
+
+
+class Edit(NamedTuple):
+    """One step on the way from some strings to others."""
+
+    place: int
+    """Of a string, as they were."""
+    string: bytes | None
+    """What comes before it; `None` if it goes."""
 
 
 class PackedStrings:
@@ -63,20 +72,48 @@ class PackedStrings:
         packed._ends = ends
         return packed
 
-    def extended(self, strings: Iterable[bytes]) -> "PackedStrings":
-        """Return these strings and more behind them."""
-        more = PackedStrings(strings)
-        start = len(self._joined)
-        ends = self._ends + array("I", [start + end for end in more._ends])
-        return PackedStrings.of_parts(self._joined + more._joined, ends)
+    def edited(self, edits: Iterable[Edit]) -> "PackedStrings":
+        """Return these strings with some more and some fewer, for little more than a copy.
+
+        Args:
+            edits: by place, rising; what comes before a string stands before its going.
+        """
+        pieces: list[bytes] = []
+        ends = array("I")
+        start = 0
+        for place, string in edits:
+            self._copy(start, place, pieces, ends)
+            start = place + 1 if string is None else place
+            if string is not None:
+                pieces.append(string)
+                ends.append((ends[-1] if ends else 0) + len(string))
+        self._copy(start, len(self), pieces, ends)
+        return PackedStrings.of_parts(b"".join(pieces), ends)
+
+    def _copy(self, start: int, stop: int, pieces: list[bytes], ends: "array[int]") -> None:
+        """Put some of these strings behind those that `pieces` and `ends` are made of."""
+        if start == stop:
+            return
+        begin = self._begin(start)
+        moved = (ends[-1] if ends else 0) - begin
+        pieces.append(self._joined[begin : self._ends[stop - 1]])
+        copied = self._ends[start:stop]
+        ends.extend(array("I", [end + moved for end in copied]) if moved else copied)
 
     def all(self) -> list[bytes]:
         """Return every one, at a third of what asking for each costs."""
-        joined, start, strings = self._joined, 0, []
-        for end in self._ends:
-            strings.append(joined[start:end])
-            start = end
+        return self.part(0, len(self))
+
+    def part(self, start: int, stop: int) -> list[bytes]:
+        """Return those from `start` to before `stop`."""
+        joined, begin, strings = self._joined, self._begin(start), []
+        for end in self._ends[start:stop]:
+            strings.append(joined[begin:end])
+            begin = end
         return strings
+
+    def _begin(self, place: int) -> int:
+        return self._ends[place - 1] if place else 0
 
     def __getitem__(self, index: Index, /) -> bytes:
         if index < 0:
@@ -90,7 +127,7 @@ class Listing:
     Several sessions may share one, one after the other, if nothing has changed between them.
     """
 
-    __slots__ = ("_kept", "_octets", "_uidls", "total_octets")
+    __slots__ = ("_kept", "_octets", "_uidls", "kept_octets", "total_octets")
 
     def __init__(self, messages: Iterable[tuple[Uidl, Octets]]) -> None:
         sizes = array("Q")
@@ -103,6 +140,8 @@ class Listing:
         self._uidls: UidlColumn = PackedStrings(uidls())
         self._octets = sizes
         self._kept: dict[str, bytes] = {}
+        self.kept_octets = 0
+        """What was made of the listing, and is kept, takes in memory."""
         self.total_octets = Octets(sum(sizes))
 
     @classmethod
@@ -132,13 +171,18 @@ class Listing:
         """Return the unique-id."""
         return Uidl(self._uidls[index])
 
-    def uidls(self) -> list[bytes]:
-        """Return all unique-ids in order, for less than asking for each."""
-        return self._uidls.all()
+    def uidls(self, start: int = 0, stop: int | None = None) -> list[bytes]:
+        """Return unique-ids in order, for less than asking for each.
 
-    def sizes(self) -> list[int]:
-        """Return the sizes of all wire forms in order."""
-        return self._octets.tolist()
+        Args:
+            start: the first.
+            stop: the one behind the last; all the others, unless said.
+        """
+        return self._uidls.part(start, len(self) if stop is None else min(stop, len(self)))
+
+    def sizes(self, start: int = 0, stop: int | None = None) -> list[int]:
+        """Return the sizes of wire forms in order, all or some; see `uidls`."""
+        return self._octets[start:stop].tolist()
 
     def kept(self, name: str) -> bytes | None:
         """Return what `keep` was given under this name, for this listing or the very same one."""
@@ -151,9 +195,10 @@ class Listing:
             name: of what it is.
             made: the octets; the caller decides how many are worth it.
         """
+        self.kept_octets += len(made) - len(self._kept.get(name, b""))
         self._kept[name] = made
 
     @property
     def memory_octets(self) -> int:
         """What the sizes, and what was made of the listing, take in memory."""
-        return self._octets.itemsize * len(self) + sum(map(len, self._kept.values()))
+        return self._octets.itemsize * len(self) + self.kept_octets

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from itertools import count
 
 from mailkeep.maildrop.listing import Listing
-from mailkeep.maildrop.seam import MaildropBusy, MaildropUnavailable, MessageGone, Removal
+from mailkeep.maildrop.seam import (
+    MaildropBusy,
+    MaildropUnavailable,
+    MessageGone,
+    Removal,
+    WholeMessage,
+)
 from mailkeep.message import TopCut
 from mailkeep.message import wire_form as wire_form  # noqa: PLC0414  # who fills it compares
 from mailkeep.values import AccountId, Address, Index, Octets, Uidl
@@ -99,6 +105,15 @@ class OpenMemory:
         wire = stored.wire
         sent = wire if body_lines is None else TopCut(body_lines).feed(wire)
         return MemoryBody(sent, stored.sha256)
+
+    def at_hand(self, index: Index) -> WholeMessage | None:
+        """Return a message that goes out in one piece (see `Maildrop.at_hand`)."""
+        if self._closed or not 0 <= index < len(self.listing):
+            return None
+        stored = self._stored.get(self.listing.uidl(index))
+        if stored is None or len(stored.wire) > PIECE_OCTETS:
+            return None
+        return WholeMessage(stored.wire, stored.sha256, is_dot_free=False)
 
     def is_internationalised(self, index: Index) -> bool:
         """Tell what was said at delivery (see `Maildrop.is_internationalised`)."""

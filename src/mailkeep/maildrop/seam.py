@@ -15,7 +15,7 @@ Errors:
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mailkeep.maildrop.listing import Listing
 from mailkeep.values import AccountId, Address, Index, Uidl
@@ -83,6 +83,17 @@ class Body(Protocol):
         """Let go of the file. Safe to call twice."""
 
 
+class WholeMessage(NamedTuple):
+    """One message in wire form, with nothing left to wait for (see `Maildrop.at_hand`)."""
+
+    octets: bytes
+    """All of it, not stuffed; few enough to go out in one write."""
+    sha256: str | None
+    """See `Body.sha256`."""
+    is_dot_free: bool
+    """See `Body.is_dot_free`."""
+
+
 class Maildrop(Protocol):
     """One open maildrop: a snapshot, and the lease on it until `close`.
 
@@ -105,6 +116,17 @@ class Maildrop(Protocol):
         Raises:
             MessageGone: it vanished.
             MessageUnreadable: it cannot be opened.
+        """
+
+    def at_hand(self, index: Index) -> WholeMessage | None:
+        """Return a message that can be had now: one that is small, known and in memory.
+
+        It never waits and never raises. `None` says nothing of the message, not even that there is
+        one: `read` does, and does not try again what was tried here. After `close` nothing is at
+        hand.
+
+        Args:
+            index: its place in the listing.
         """
 
     def is_internationalised(self, index: Index) -> bool:

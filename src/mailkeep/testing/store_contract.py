@@ -181,6 +181,69 @@ class StoreContract:
                 assert await digest(maildrop, place) == sha256
             await maildrop.close()
 
+    async def test_what_is_at_hand_is_what_would_be_read(self, mailbox: Mailbox) -> None:
+        """A store may have any message at hand or none, and has no other one: first and later."""
+        for stored in HAZARDS:
+            mailbox.neighbour.put(stored)
+        for _ in range(3):
+            maildrop = await mailbox.open()
+            for place, stored in enumerate(HAZARDS):
+                message = maildrop.at_hand(Index(place))
+                body = await maildrop.read(Index(place))
+                wire = b""
+                while piece := await body.next_piece():
+                    wire += piece
+                body.close()
+                assert wire == wire_form(stored)
+                if message is not None:
+                    assert message.octets == wire
+                    assert message.sha256 in {body.sha256, None}
+                    assert not (message.is_dot_free and b"\n." in b"\n" + wire)
+            await maildrop.close()
+
+    async def test_whoever_asks_what_is_at_hand_may_read_anything_next(
+        self, mailbox: Mailbox
+    ) -> None:
+        """What is not at hand says nothing of this message nor of others, nor of its top."""
+        messages = [b"Subject: %d\n\nbody\n" % number for number in range(6)]
+        for stored in messages:
+            mailbox.neighbour.put(stored)
+        maildrop = await mailbox.open()
+        for asked in range(6):
+            for read in range(6):
+                message = maildrop.at_hand(Index(asked))
+                assert message is None or message.octets == wire_form(messages[asked])
+                assert await whole(maildrop, read, body_lines=0) == b"Subject: %d\r\n\r\n" % read
+                assert await whole(maildrop, read) == wire_form(messages[read])
+        await maildrop.close()
+
+    async def test_what_is_gone_is_not_at_hand(self, mailbox: Mailbox) -> None:
+        """Reading tells of it (RFC 1939 section 5); what never was there is not at hand either."""
+        uidls = [mailbox.neighbour.put(b"message %d\n" % i) for i in range(2)]
+        for _ in range(2):
+            maildrop = await mailbox.open()
+            assert await whole(maildrop, 1) == b"message 1\r\n"
+            await maildrop.close()
+        maildrop = await mailbox.open()
+        mailbox.neighbour.remove(uidls[1])
+        assert maildrop.at_hand(Index(1)) is None
+        with pytest.raises(MessageGone):
+            await maildrop.read(Index(1))
+        assert maildrop.at_hand(Index(-1)) is None
+        assert maildrop.at_hand(Index(2)) is None
+        await maildrop.close()
+
+    async def test_nothing_is_at_hand_without_the_lease(self, mailbox: Mailbox) -> None:
+        """RFC 1939 section 4: what may be somebody else's by now is not handed out."""
+        for number in range(4):
+            mailbox.neighbour.put(b"message %d\n" % number)
+        for _ in range(2):
+            maildrop = await mailbox.open()
+            for place in range(3):
+                assert await whole(maildrop, place)
+            await maildrop.close()
+            assert [maildrop.at_hand(Index(place)) for place in range(4)] == [None] * 4
+
     async def test_what_is_said_to_be_free_of_dots_is(self, mailbox: Mailbox) -> None:
         """RFC 1939 section 3: who believes it stuffs nothing; first and later readings."""
         for stored in (*HAZARDS, b".", b"a\n.\n", b"a\r\n..b\r\n", b"no dots\n"):

@@ -56,9 +56,15 @@ class Ahead(Generic[T]):
         self._drop_later: asyncio.TimerHandle | None = None
 
     def asked(self, place: Index) -> T | None:
-        """Take note of what is read now, and return it if it was read ahead."""
-        self._in_a_row = self._in_a_row + 1 if place == self._last + 1 else 1
-        self._last = place
+        """Take note of what is read now, and return it if it was read ahead.
+
+        The same message asked for again is no other: it neither makes a row longer nor ends it.
+        """
+        if place != self._last:
+            self._in_a_row = self._in_a_row + 1 if place == self._last + 1 else 1
+            self._last = place
+        if not self._kept:
+            return None
         kept = self._kept.pop(place, None)
         if kept is None:
             return None
@@ -82,8 +88,9 @@ class Ahead(Generic[T]):
 
     def drop(self) -> None:
         """Let go of everything."""
-        if self._drop_later is not None:
-            self._drop_later.cancel()
-            self._drop_later = None
+        if self._drop_later is None:  # nothing has been kept since
+            return
+        self._drop_later.cancel()
+        self._drop_later = None
         self._room.left_octets += sum(octets for _, octets in self._kept.values())
         self._kept = {}

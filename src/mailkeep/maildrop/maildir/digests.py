@@ -188,16 +188,17 @@ class KnownDigests:
                 digest = group.get(place)
         return digest if digest and digest.stamp == stamp else None
 
-    def find_in_memory(self, place: Index, stamp: bytes) -> Digest | None:
-        """Return the same as `find` if it needs no looking up, and no thread is looking up now."""
-        if not self._guard.acquire(blocking=False):
-            return None
+    def in_memory(self, place: Index) -> Digest | None:
+        """Return what is known of a message without looking it up, whatever its stamp.
+
+        It waits for no thread that is looking up; what one lets go of meanwhile is not found.
+        """
         try:
-            group = self._groups.get(place // TOGETHER, {})
-            digest = self._unwritten.get(place) or group.get(place)
-        finally:
-            self._guard.release()
-        return digest if digest and digest.stamp == stamp else None
+            if place in self._unwritten:
+                return self._unwritten[place]
+            return self._groups[place // TOGETHER][place]
+        except KeyError:
+            return None
 
     def learn(self, place: Index, digest: Digest) -> None:
         """Take note of a digest; when there are many, they are written."""
@@ -221,9 +222,10 @@ class KnownDigests:
 
     def _change(self, change: Callable[[DigestIndex], None]) -> None:
         with self._guard:
-            unwritten, self._unwritten = self._unwritten, {}
+            unwritten = self._unwritten
             for place, digest in unwritten.items():
                 self._groups.get(place // TOGETHER, {})[place] = digest
+            self._unwritten = {}
             self._weigh()
         with DigestIndex(self._path()) as index:
             index.remember(unwritten.values())

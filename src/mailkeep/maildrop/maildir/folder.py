@@ -28,6 +28,7 @@ from typing import TypeVar
 
 from mailkeep.maildrop.cached import NOT_CACHED, open_cached, open_how
 from mailkeep.maildrop.maildir.names import base_of
+from mailkeep.maildrop.maildir.reach import MESSAGE, UNNOTICED, Place, Reach, find_reach
 from mailkeep.maildrop.maildir.states import TELLS_AFTER_NS, FolderState, States, state_of
 
 FOLDERS = (b"new", b"cur")
@@ -43,16 +44,7 @@ _PLACES_TRIED = 32
 reading a folder of 100,000 files 60 ms; IMAP keywords make more places than flags do."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_MESSAGE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_UNNOTICED = getattr(os, "O_NOATIME", 0)
-"""Reading mail for somebody is not their reading of it. Linux, and only for the file's owner."""
-
-_PLACES_TRIED_AT_ONCE = 4
-"""The places that the event loop tries; where messages have more, a thread looks for them."""
-
-_FOLDER_CACHED = open_how(_FOLDER)
 _LOOK_CACHED = open_how(getattr(os, "O_PATH", 0) | os.O_DIRECTORY | os.O_NOFOLLOW)
-_MESSAGE_CACHED = tuple(open_how(_MESSAGE | unnoticed) for unnoticed in (_UNNOTICED, 0))
 
 _NO_MESSAGE_THERE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG})
 """Nothing, a link, a socket; or a base name so long that it cannot have these flags."""
@@ -72,14 +64,16 @@ class Maildir:
         now_ns: the time of day, as the file system has it.
     """
 
-    __slots__ = ("_cur", "_new", "now_ns", "places")
+    __slots__ = ("_cur", "_new", "now_ns", "places", "reach")
 
     def __init__(self, path: Path, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._new, self._cur = (b"%s/%s" % (os.fsencode(path), folder) for folder in FOLDERS)
         self.now_ns = now_ns
-        self.places: tuple[tuple[bytes, bytes], ...] = ()
+        self.places: tuple[Place, ...] = ()
         """Folder and flags of messages, the likeliest first. Replaced, never changed, so that
         several threads may use it."""
+        self.reach: Reach | None = None
+        """`None` until a thread has read a message, and where the loop cannot open any."""
 
     @contextmanager
     def entered(self) -> Iterator["Folders"]:
@@ -104,22 +98,9 @@ class Maildir:
         """Return how `new` and `cur` are now, with `None` where that cannot be told."""
         return _state_now(self._new), _state_now(self._cur)
 
-    def states_at_once(self) -> States:
-        """Return the same as `states` as far as the system knows it without waiting."""
-        return _state_at_once(self._new), _state_at_once(self._cur)
-
-    def open_at_once(self, base: bytes) -> tuple[int, os.stat_result] | None:
-        """Open a message's file where messages were found before, if that needs no waiting."""
-        for folder, flags in self.places[:_PLACES_TRIED_AT_ONCE]:
-            held = open_cached(self.path_of(folder), _FOLDER_CACHED)
-            if held != NOT_CACHED:
-                try:
-                    opened = _open_at_once(base + flags, held)
-                finally:
-                    os.close(held)
-                if opened is not None:
-                    return opened
-        return None
+    def is_same_at_once(self, new: FolderState, cur: FolderState) -> bool:
+        """Tell whether `new` and `cur` are so; False where that cannot be told without waiting."""
+        return _is_same_at_once(self._new, new) and _is_same_at_once(self._cur, cur)
 
     def path_of(self, folder: bytes) -> bytes:
         """Return the path of `new` or `cur`."""
@@ -236,6 +217,16 @@ class Folders:
         """Look for messages where this one is, too."""
         self._maildir.note_place(folder, filename[len(base_of(filename)) :])
 
+    def learn_reach(self, message: int, device: int) -> None:
+        """Find out how the event loop can open messages itself, if that is not known.
+
+        Args:
+            message: a descriptor that `open_message` returned.
+            device: `st_dev` of it, of a file system that promises not to wait.
+        """
+        if self._maildir.reach is None and len(self.descriptors) == len(FOLDERS):
+            self._maildir.reach = find_reach(self.descriptors, message, device)
+
     def is_message(self, folder: bytes, filename: bytes) -> bool:
         """Tell whether a name is that of a message.
 
@@ -287,25 +278,17 @@ def _state_now(path: bytes) -> FolderState | None:
         return None
 
 
-def _state_at_once(path: bytes) -> FolderState | None:
+def _is_same_at_once(path: bytes, state: FolderState) -> bool:
     descriptor = open_cached(path, _LOOK_CACHED)
     if descriptor == NOT_CACHED:
-        return None
+        return False
     try:
-        return state_of(os.fstat(descriptor))
+        status = os.fstat(descriptor)
     except OSError:
-        return None
+        return False
     finally:
         os.close(descriptor)
-
-
-def _open_at_once(filename: bytes, folder: int) -> tuple[int, os.stat_result] | None:
-    for how in _MESSAGE_CACHED:
-        descriptor = open_cached(filename, how, folder)
-        if descriptor != NOT_CACHED:
-            with contextlib.suppress(OSError):  # a disk that fails: a thread finds out how
-                return _regular(descriptor)
-    return None
+    return state.is_of(status)
 
 
 def _open_regular(filename: bytes, folder: int) -> tuple[int, os.stat_result] | None:
@@ -334,9 +317,9 @@ def _regular(descriptor: int) -> tuple[int, os.stat_result] | None:
 
 def _open_unnoticed(filename: bytes, folder: int) -> int:
     try:
-        return os.open(filename, _MESSAGE | _UNNOTICED, dir_fd=folder)
+        return os.open(filename, MESSAGE | UNNOTICED, dir_fd=folder)
     except PermissionError:  # perhaps only because somebody else owns the file
-        return os.open(filename, _MESSAGE, dir_fd=folder)
+        return os.open(filename, MESSAGE, dir_fd=folder)
 
 
 def _stat_regular(filename: bytes, folder: int) -> os.stat_result | None:

@@ -49,12 +49,13 @@ def write_listing(path: Path, snapshot: Snapshot, places: Places) -> None:
         snapshot: with the names of its files.
         places: where messages were.
     """
-    octets = _encode(snapshot, places)
+    columns = _encode(snapshot, places)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.{get_ident()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary.touch(mode=0o600)
-        temporary.write_bytes(octets)
+        with temporary.open("wb") as file:
+            file.writelines(columns)
         temporary.replace(path)
     except OSError:  # a disk that takes no more keeps none of it
         with contextlib.suppress(OSError):
@@ -76,23 +77,29 @@ def forget_listing(path: Path) -> None:
         path.unlink()
 
 
-def _encode(snapshot: Snapshot, places: Places) -> bytes:
+def _encode(snapshot: Snapshot, places: Places) -> "list[bytes | memoryview]":
+    """Return what the file holds, the columns as they are: copying them would stop the others.
+
+    To sum and to write each of them is done without Python's lock, and the session whose opening
+    found them is about to ask for more.
+    """
     new, cur = snapshot.names or (b"", b"")
     placed = b"".join(b"%b/%b\0" % place for place in places)
     states = (part for state in snapshot.states for part in _packed(state))
     lengths = (len(snapshot.bases.joined), len(new), len(cur), len(placed))
-    body = b"".join(
-        (
-            _HEAD.pack(*states, len(snapshot.bases), *lengths),
-            snapshot.bases.ends.tobytes(),
-            snapshot.octets.tobytes(),
-            snapshot.bases.joined,
-            new,
-            cur,
-            placed,
-        )
+    columns = (
+        _HEAD.pack(*states, len(snapshot.bases), *lengths),
+        memoryview(snapshot.bases.ends).cast("B"),
+        memoryview(snapshot.octets).cast("B"),
+        snapshot.bases.joined,
+        new,
+        cur,
+        placed,
     )
-    return b"".join((_MARK, _SEAL.pack(zlib.crc32(body)), body))
+    checksum = 0
+    for column in columns:
+        checksum = zlib.crc32(column, checksum)
+    return [_MARK, _SEAL.pack(checksum), *columns]
 
 
 def _packed(state: FolderState | None) -> tuple[int, ...]:
@@ -109,7 +116,7 @@ def _decode(octets: bytes) -> tuple[Snapshot, Places] | None:
         return None
     head = _HEAD.unpack_from(body)
     count, *lengths = head[10:]
-    return _cut(bytes(body[_HEAD.size :]), count, lengths, (_state(head[:5]), _state(head[5:10])))
+    return _cut(body[_HEAD.size :], count, lengths, (_state(head[:5]), _state(head[5:10])))
 
 
 def _state(packed: tuple[int, ...]) -> FolderState | None:
@@ -123,7 +130,7 @@ def _signed(value: int) -> int:
 
 
 def _cut(
-    columns: bytes, count: int, lengths: list[int], states: States
+    columns: memoryview, count: int, lengths: list[int], states: States
 ) -> tuple[Snapshot, Places] | None:
     """Cut the columns apart, if they have the lengths that they should have."""
     ends, octets = array("I"), array("Q")
@@ -136,7 +143,7 @@ def _cut(
         start += size
     ends.frombytes(parts[0])
     octets.frombytes(parts[1])
-    joined, new, cur, placed = parts[2:]
+    joined, new, cur, placed = map(bytes, parts[2:])
     if (ends[-1] if count else 0) != len(joined) or new.count(b"/") + cur.count(b"/") != count:
         return None
     snapshot = Snapshot.of(PackedStrings.of_parts(joined, ends), octets, states, (new, cur))

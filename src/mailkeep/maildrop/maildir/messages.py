@@ -7,14 +7,13 @@ session has it right.
 """
 
 import contextlib
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mailkeep.maildrop.cached import learn_promise, promises
+from mailkeep.maildrop.cached import NOT_CACHED, learn_promise, promises
 from mailkeep.maildrop.maildir.digests import Digest, KnownDigests, digests_path
 from mailkeep.maildrop.maildir.folder import Folders, Maildir
 from mailkeep.maildrop.maildir.listing_file import (
@@ -24,9 +23,9 @@ from mailkeep.maildrop.maildir.listing_file import (
     write_listing,
 )
 from mailkeep.maildrop.maildir.reading import (
+    PIECE_OCTETS,
     Known,
     Started,
-    WholeBody,
     read_at_once,
     start_reading,
 )
@@ -34,7 +33,7 @@ from mailkeep.maildrop.maildir.renewing import renew_snapshot
 from mailkeep.maildrop.maildir.sizes import SizeIndex
 from mailkeep.maildrop.maildir.snapshot import NOTHING, Snapshot, count_message, take_snapshot
 from mailkeep.maildrop.maildir.stamps import stamp_of
-from mailkeep.maildrop.seam import MessageGone, MessageUnreadable
+from mailkeep.maildrop.seam import MessageGone, MessageUnreadable, WholeMessage
 from mailkeep.values import AccountId, Index, Octets
 
 SPENT_S = 0.02
@@ -45,7 +44,7 @@ _FILED_FOR = 50
 """The file is written when a fiftieth of the messages is new: a message a day in a maildrop of
 100,000 does not write ten megabytes a day."""
 
-ReadAhead = dict[Index, tuple[WholeBody, Octets]]
+ReadAhead = dict[Index, tuple[WholeMessage, Octets]]
 """Messages that were read to their end before anybody asked, and their sizes."""
 
 
@@ -121,6 +120,7 @@ class Messages:
             NotInTime: `go_on` said no.
             OSError: the Maildir cannot be read.
         """
+        self.maildir.reach = None  # the folders have changed, or are others
         with self.maildir.entered() as folders, SizeIndex(self.indexes.sizes) as sizes:
             snapshot = renew_snapshot(self.snapshot, folders, sizes, go_on)
             if snapshot is not None:
@@ -148,7 +148,7 @@ class Messages:
 
     def start(
         self, index: Index, body_lines: int | None, ahead_octets: int
-    ) -> tuple[WholeBody | Started, ReadAhead]:
+    ) -> tuple[WholeMessage | Started, ReadAhead]:
         """Begin to read a message, and read small ones behind it.
 
         Args:
@@ -167,7 +167,9 @@ class Messages:
         except OSError as cause:
             raise MessageUnreadable(f"the folder cannot be opened: {cause}") from cause
 
-    def _start(self, folders: Folders, index: Index, body_lines: int | None) -> WholeBody | Started:
+    def _start(
+        self, folders: Folders, index: Index, body_lines: int | None
+    ) -> WholeMessage | Started:
         base = self.snapshot.bases[index]
         try:
             descriptor, status = folders.open_message(base)
@@ -176,6 +178,8 @@ class Messages:
         except OSError as cause:
             raise MessageUnreadable(f"{base!r} cannot be opened: {cause}") from cause
         learn_promise(status.st_dev, descriptor)
+        if promises(status.st_dev):
+            folders.learn_reach(descriptor, status.st_dev)
         stamp = stamp_of(status)
         known = Known(
             self.snapshot.listing.octets(index),
@@ -186,24 +190,22 @@ class Messages:
         )
         return start_reading(descriptor, known, body_lines=body_lines)
 
-    def read_at_once(self, index: Index) -> WholeBody | None:
+    def at_hand(self, index: Index) -> WholeMessage | None:
         """Return a small message that the system has in memory, if it is as it is known to be.
 
         Never waits; called by the event loop. What is not so is found out by `start`.
         """
-        state = self.snapshot.states[0] or self.snapshot.states[1]
-        if state is None or not promises(state.device):
+        reach = self.maildir.reach
+        digest = self.digests.in_memory(index)
+        if reach is None or digest is None:
             return None
-        opened = self.maildir.open_at_once(self.snapshot.bases[index])
-        if opened is None:
+        octets = self.snapshot.octets[index]
+        if octets >= PIECE_OCTETS:
             return None
-        descriptor, status = opened
-        try:
-            digest = self.digests.find_in_memory(index, stamp_of(status))
-            octets = self.snapshot.listing.octets(index)
-            return digest and read_at_once(descriptor, status.st_size, octets, digest)
-        finally:
-            os.close(descriptor)
+        descriptor = reach.open_at_once(digest.base, self.maildir.places)
+        if descriptor == NOT_CACHED:
+            return None
+        return read_at_once(descriptor, reach.device, octets, digest)
 
     def _read_ahead(self, folders: Folders, index: Index, room_octets: int) -> ReadAhead:
         """Read small messages behind this one; what is wrong is told when it is asked for."""
@@ -219,7 +221,7 @@ class Messages:
                 begun = self._start(folders, place, None)
             except (MessageGone, MessageUnreadable):
                 break
-            if not isinstance(begun, WholeBody):
+            if not isinstance(begun, WholeMessage):
                 begun[0].close()
                 break
             read[place] = begun, octets

@@ -13,8 +13,11 @@ Programs that rename messages keep the base name, and leave fields that they do 
 import hashlib
 import math
 import re
+from array import array
+from collections.abc import Sequence
 
 from mailkeep.maildrop.listing import PackedStrings
+from mailkeep.maildrop.maildir.changes import joined
 from mailkeep.values import UIDL_LIMIT_OCTETS, Index, Uidl, is_uidl
 
 HASHED_MARK = b"~"
@@ -24,6 +27,9 @@ _TIME = re.compile(rb"[0-9]+")
 _SIZE_DIGITS = 18
 """They fit the 64 bits of a listing."""
 _WIRE_OCTETS = re.compile(rb",W=([0-9]{1,%d})(?:,|\Z)" % _SIZE_DIGITS)
+
+_LAST_WIRE_OCTETS = re.compile(rb",W=([0-9]{1,%d})/" % _SIZE_DIGITS)
+"""At the ends of names that are joined: each has it once at most."""
 
 _ALL_LEGAL = re.compile(rb"[\x21-\x7e]*")
 
@@ -62,9 +68,18 @@ def announced_octets(base: bytes) -> int | None:
     return int(found[1]) if found else None
 
 
+def all_announced_octets(bases: Sequence[bytes]) -> "array[int] | None":
+    """Return what all these names claim, for a fifth of what asking for each costs.
+
+    `None` where one of them makes no claim, or not at its end, as nearly all do.
+    """
+    found = _LAST_WIRE_OCTETS.findall(joined(bases))
+    return array("Q", map(int, found)) if len(found) == len(bases) else None
+
+
 def is_internationalised(base: bytes) -> bool:
     """Tell whether the name marks a message that came with SMTPUTF8."""
-    return _INTERNATIONALISED.search(base) is not None
+    return INTERNATIONALISED_FIELD in base and _INTERNATIONALISED.search(base) is not None
 
 
 def uidl_of(base: bytes) -> Uidl:
@@ -95,14 +110,16 @@ class UidlsOfNames:
     def __getitem__(self, index: Index, /) -> Uidl:
         return uidl_of(self._bases[index])
 
-    def all(self) -> list[bytes]:
-        """Return every unique-id: mostly the names, if one look says that all of them may be."""
-        names = self._bases.all()
-        if _ALL_LEGAL.fullmatch(self._bases.joined) and not any(map(_needs_hash, names)):
-            return names
-        return [uidl_of(name) for name in names]
+    def part(self, start: int, stop: int) -> list[bytes]:
+        """Return unique-ids: mostly the names, if one look says that all of them may be."""
+        names = self._bases.part(start, stop)
+        return names if _are_uidls(names) else [uidl_of(name) for name in names]
 
 
-def _needs_hash(name: bytes) -> bool:
-    """Tell whether a name of legal characters is no unique-id by its length or its start."""
-    return not 0 < len(name) <= UIDL_LIMIT_OCTETS or name.startswith(HASHED_MARK)
+def _are_uidls(names: list[bytes]) -> bool:
+    """Tell whether each of these names is surely its own unique-id."""
+    octets = b"".join(names)
+    if HASHED_MARK in octets or not _ALL_LEGAL.fullmatch(octets):
+        return False
+    lengths = set(map(len, names))
+    return 0 not in lengths and max(lengths, default=0) <= UIDL_LIMIT_OCTETS

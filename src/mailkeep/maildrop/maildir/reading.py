@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 from mailkeep.maildrop.hops import outcome
 from mailkeep.maildrop.maildir.digests import AS_SENT, DOT_FREE, Digest
-from mailkeep.maildrop.seam import MessageUnreadable
+from mailkeep.maildrop.maildir.stamps import stamp_of
+from mailkeep.maildrop.seam import MessageUnreadable, WholeMessage
 from mailkeep.message import TopCut, WireDigest, WireForm, wire_form
 
 PIECE_OCTETS = 1 << 17
@@ -217,8 +218,8 @@ class MessageFile:
 
 def start_reading(
     descriptor: int, known: Known, *, body_lines: int | None
-) -> "WholeBody | Started":
-    """Read a message to its end, if it is no longer than a piece, else the first piece of it.
+) -> "WholeMessage | Started":
+    """Read a message, or its top, to its end if that is in the first piece, else that piece.
 
     Blocks: for worker threads.
 
@@ -236,12 +237,10 @@ def start_reading(
             return whole
     file = MessageFile(descriptor, known, body_lines=body_lines)
     piece = file.read_piece()
-    return (
-        WholeBody(piece, file.sha256, is_dot_free=file.is_dot_free) if file.ended else (file, piece)
-    )
+    return WholeMessage(piece, file.sha256, file.is_dot_free) if file.ended else (file, piece)
 
 
-def _read_short(descriptor: int, known: Known, digest: Digest) -> "WholeBody | None":
+def _read_short(descriptor: int, known: Known, digest: Digest) -> WholeMessage | None:
     """Read a short message that is as it was, in one step; `None` if it is any different.
 
     Less than was asked for is the end of a file, and what is wrong is found by who reads on.
@@ -259,34 +258,38 @@ def _read_short(descriptor: int, known: Known, digest: Digest) -> "WholeBody | N
 
 
 def read_at_once(
-    descriptor: int, stored_octets: int, announced: int, digest: Digest
-) -> "WholeBody | None":
+    descriptor: int, device: int, announced: int, digest: Digest
+) -> WholeMessage | None:
     """Read a short message that is as it was and in the page cache; `None` if it is any different.
 
     Never waits and never raises.
 
     Args:
-        descriptor: of the message's file.
-        stored_octets: of it.
+        descriptor: of whatever has the message's name; closed.
+        device: `st_dev` of the message's file.
         announced: the octets of the whole wire form.
-        digest: what was found out when it was read before.
+        digest: what was found out when it was read before. Nothing is read but the very file of
+            which it was made, as its device and its stamp tell.
     """
     arriving = _arriving.octets
-    if stored_octets >= len(arriving):
-        return None
     try:
+        status = os.fstat(descriptor)
+        if status.st_dev != device or stamp_of(status) != digest.stamp:
+            return None
         count = os.preadv(descriptor, [arriving], 0, _NOWAIT)
     except OSError:
         return None
-    return _whole(bytes(arriving[:count]), announced, digest) if count == stored_octets else None
+    finally:
+        os.close(descriptor)
+    return _whole(bytes(arriving[:count]), announced, digest) if count == status.st_size else None
 
 
-def _whole(stored: bytes, announced: int, digest: Digest) -> "WholeBody | None":
+def _whole(stored: bytes, announced: int, digest: Digest) -> WholeMessage | None:
     """Return a message whose file was read to its end, if it is as long as was announced."""
     wire = stored if digest.marks & AS_SENT else wire_form(stored)
     if len(wire) != announced:
         return None
-    return WholeBody(wire, digest.sha256.hex(), is_dot_free=bool(digest.marks & DOT_FREE))
+    return WholeMessage(wire, digest.sha256.hex(), bool(digest.marks & DOT_FREE))
 
 
 class WholeBody:
@@ -294,10 +297,8 @@ class WholeBody:
 
     __slots__ = ("_piece", "is_dot_free", "sha256")
 
-    def __init__(self, piece: bytes, sha256: str | None, *, is_dot_free: bool) -> None:
-        self._piece = piece
-        self.sha256 = sha256
-        self.is_dot_free = is_dot_free
+    def __init__(self, read: WholeMessage) -> None:
+        self._piece, self.sha256, self.is_dot_free = read
 
     async def next_piece(self) -> bytes:
         """Return all of it, then `b""` (see `Body.next_piece`)."""

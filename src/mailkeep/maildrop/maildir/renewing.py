@@ -9,14 +9,16 @@ until it is read.
 """
 
 from array import array
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from mailkeep.maildrop.listing import Edit, PackedStrings
 from mailkeep.maildrop.maildir.changes import compare, joined
 from mailkeep.maildrop.maildir.folder import FOLDERS, Folders
 from mailkeep.maildrop.maildir.names import base_of, order_of
 from mailkeep.maildrop.maildir.sizes import SizeIndex
-from mailkeep.maildrop.maildir.snapshot import BIG, Sizing, Snapshot, ordered
+from mailkeep.maildrop.maildir.snapshot import BIG, Sizing, Snapshot
 from mailkeep.maildrop.maildir.states import FolderState
 from mailkeep.values import Index
 
@@ -105,18 +107,57 @@ def _changed(before: Snapshot, changes: _Changes, sizing: Sizing) -> Snapshot | 
 def _merged(
     before: Snapshot, changes: _Changes, vanished: set[bytes], added: dict[bytes, int]
 ) -> Snapshot | None:
-    new, cur = changes.names
-    states = changes.states[0], changes.states[1]
-    last = before.bases[Index(len(before.bases) - 1)]
-    if not vanished and all(order_of(base) > order_of(last) for base in added):
-        bases = before.bases.extended(added)
-        return Snapshot.of(bases, before.octets + array("Q", added.values()), states, (new, cur))
-    sizes = dict(zip(before.bases.all(), before.octets, strict=True))
-    if not sizes.keys().isdisjoint(added) or len(sizes) - len(vanished) + len(added) < BIG:
+    if len(before.bases) - len(vanished) + len(added) < BIG:
         return None
+    edits = _edits(before.bases, vanished, added)
+    if edits is None:
+        return None
+    names, states = changes.names, changes.states
+    octets = _edited(before.octets, edits, added)
+    return Snapshot.of(
+        before.bases.edited(edits), octets, (states[0], states[1]), (names[0], names[1])
+    )
+
+
+def _edits(
+    bases: PackedStrings, vanished: Iterable[bytes], added: Iterable[bytes]
+) -> list[Edit] | None:
+    """Return how the names change, by place; `None` if they are not what they should be.
+
+    Args:
+        bases: the names before, in order.
+        vanished: some of them.
+        added: others, in order.
+    """
+    edits = []
+    for base in added:
+        place, is_there = _find(bases, base)
+        if is_there:
+            return None  # a message in two files
+        edits.append(Edit(place, base))
     for base in vanished:
-        del sizes[base]
-    sizes |= added
-    bases = ordered(list(sizes))
-    octets = array("Q", [sizes[base] for base in bases.all()])
-    return Snapshot.of(bases, octets, states, (new, cur))
+        place, is_there = _find(bases, base)
+        if not is_there:
+            return None
+        edits.append(Edit(place, None))
+    return sorted(edits, key=lambda edit: (edit.place, edit.string is None))
+
+
+def _find(bases: PackedStrings, base: bytes) -> tuple[int, bool]:
+    """Return where a name is, or would have to be, and whether it is there."""
+    places = range(len(bases))
+    place = bisect_left(places, order_of(base), key=lambda at: order_of(bases[Index(at)]))
+    return place, place < len(bases) and bases[Index(place)] == base
+
+
+def _edited(octets: "array[int]", edits: Iterable[Edit], added: dict[bytes, int]) -> "array[int]":
+    """Return the sizes of the names after these edits, as `PackedStrings.edited` does of names."""
+    sizes = array("Q")
+    start = 0
+    for place, base in edits:
+        sizes.extend(octets[start:place])
+        start = place + 1 if base is None else place
+        if base is not None:
+            sizes.append(added[base])
+    sizes.extend(octets[start:])
+    return sizes

@@ -28,6 +28,10 @@ class FolderState(NamedTuple):
         """Tell whether a folder that was read from `now_ns` on and stays so has no other names."""
         return now_ns - max(self.modified_ns, self.changed_ns) >= TELLS_AFTER_NS
 
+    def is_of(self, status: os.stat_result) -> bool:
+        """Tell whether `state_of` would return the same; makes nothing to find out."""
+        return self == (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+
 
 States = tuple[FolderState | None, FolderState | None]
 """How `new` and `cur` are or were; `None` where that tells nothing."""

@@ -28,7 +28,7 @@ from mailkeep.maildrop.maildir.removal import remove_messages
 from mailkeep.maildrop.maildir.sizes import SizeIndex
 from mailkeep.maildrop.maildir.snapshot import NotInTime
 from mailkeep.maildrop.maildir.warm import Key, Warm, is_surely_there_still, is_there_still
-from mailkeep.maildrop.seam import Body, MaildropUnavailable, Removal
+from mailkeep.maildrop.seam import Body, MaildropUnavailable, Removal, WholeMessage
 from mailkeep.values import AccountId, Address, Index, InvalidAddress, Uidl
 
 OPENING_THREADS = 4
@@ -70,7 +70,7 @@ class MaildirStore:
         self._clock = clock
         self._now_ns = now_ns
         self._warm = Warm()
-        self._ahead = Room()
+        self._shared = _Shared(self._warm, self._files, Room())
 
     async def open(
         self, account: AccountId, address: Address, *, timeout_s: float
@@ -79,22 +79,25 @@ class MaildirStore:
 
         The seconds include the wait for a thread.
         """
-        deadline = self._clock() + timeout_s
+        key = account, address
+        lease = self._leases.acquire(account)
+        seen = self._warm.find(key)
+        if seen is None or not is_surely_there_still(seen):
+            seen = await self._look_in_a_thread(key, lease, self._clock() + timeout_s)
+        return OpenMaildir(self._shared, key, seen, lease)
+
+    async def _look_in_a_thread(self, key: Key, lease: Lease, deadline_s: float) -> Messages:
+        """Return what is there, or give the lease back when no thread needs it any more."""
         given_up = Event()
 
         def go_on() -> bool:
-            return self._clock() < deadline and not given_up.is_set()
+            return self._clock() < deadline_s and not given_up.is_set()
 
-        key = account, address
-        lease = self._leases.acquire(account)
-        before = self._warm.find(key)
-        if before is not None and is_surely_there_still(before):
-            return OpenMaildir(_Shared(self._warm, self._files, self._ahead), key, before, lease)
         try:
             work = self._opening.submit(self._look, key, go_on)
         except RuntimeError as cause:  # the system has no thread to spare
             lease.release()
-            raise MaildropUnavailable(f"{address}: {cause}") from cause
+            raise MaildropUnavailable(f"{key[1]}: {cause}") from cause
         try:
             seen = await outcome(work)
         except BaseException:
@@ -104,7 +107,7 @@ class MaildirStore:
         if seen.is_worth_filing:
             with contextlib.suppress(RuntimeError):  # no thread to spare: it is only a memory
                 self._opening.submit(seen.file)
-        return OpenMaildir(_Shared(self._warm, self._files, self._ahead), key, seen, lease)
+        return seen
 
     def list_messages(self, account: AccountId, address: Address) -> Listing:
         """Return what a session that began now would see, and learn the sizes that it would need.
@@ -172,6 +175,7 @@ class OpenMaildir:
         "_key",
         "_lease",
         "_messages",
+        "_not_at_hand",
         "_shared",
         "listing",
     )
@@ -181,7 +185,8 @@ class OpenMaildir:
         self._key = key
         self._messages = messages
         self._lease = lease
-        self._ahead: Ahead[WholeBody] = Ahead(shared.ahead)
+        self._ahead: Ahead[WholeMessage] = Ahead(shared.ahead)
+        self._not_at_hand: Index | None = None  # it was asked for, and is read next
         self._commit: Future[Removal] | None = None
         self._closed = False
         self.listing = messages.snapshot.listing
@@ -190,8 +195,23 @@ class OpenMaildir:
         """Open a message and read its first piece, in one hop at most (see `Maildrop.read`)."""
         if body_lines is not None:
             return await self._read_in_a_thread(index, body_lines, 0)
-        body = self._ahead.asked(index) or self._messages.read_at_once(index)
-        return body or await self._read_in_a_thread(index, None, self._ahead.worth_octets)
+        if index != self._not_at_hand:
+            message = self.at_hand(index)
+            if message is not None:
+                return WholeBody(message)
+        self._not_at_hand = None
+        return await self._read_in_a_thread(index, None, self._ahead.worth_octets)
+
+    def at_hand(self, index: Index) -> WholeMessage | None:
+        """Return what was read ahead, or is as it was and cached (see `Maildrop.at_hand`)."""
+        if self._closed:
+            return None
+        message = self._ahead.asked(index)
+        if message is None:
+            message = self._messages.at_hand(index)
+            if message is None:
+                self._not_at_hand = index
+        return message
 
     async def _read_in_a_thread(
         self, index: Index, body_lines: int | None, ahead_octets: int
@@ -204,7 +224,9 @@ class OpenMaildir:
             raise
         if ahead and not self._closed:
             self._ahead.keep(ahead)
-        return begun if isinstance(begun, WholeBody) else FileBody(*begun, self._shared.files)
+        if isinstance(begun, WholeMessage):
+            return WholeBody(begun)
+        return FileBody(*begun, self._shared.files)
 
     def is_internationalised(self, index: Index) -> bool:
         """Tell whether the message's name says so (see `Maildrop.is_internationalised`)."""
@@ -257,9 +279,9 @@ class OpenMaildir:
         )
 
 
-def _close_unused(work: Future[tuple[WholeBody | Started, ReadAhead]]) -> None:
+def _close_unused(work: Future[tuple[WholeMessage | Started, ReadAhead]]) -> None:
     """Close what was opened for a caller who had gone; what was read to its end is closed."""
     if not work.cancelled() and work.exception() is None:
         begun, _ = work.result()
-        if not isinstance(begun, WholeBody):
+        if not isinstance(begun, WholeMessage):
             begun[0].close()

@@ -32,18 +32,23 @@ def is_there_still(messages: Messages) -> bool:
 
 def is_surely_there_still(messages: Messages) -> bool:
     """Tell the same without waiting; False where that cannot be told."""
-    states = messages.snapshot.states
+    new, cur = messages.snapshot.states
     return (
-        states[0] is not None
-        and states[1] is not None
-        and promises(states[0].device)
-        and promises(states[1].device)
-        and states == messages.maildir.states_at_once()
+        new is not None
+        and cur is not None
+        and promises(new.device)
+        and (cur.device == new.device or promises(cur.device))
+        and messages.maildir.is_same_at_once(new, cur)
     )
 
 
 def _octets_of(messages: Messages) -> int:
     return _ENTRY_OCTETS + messages.snapshot.memory_octets + messages.digests.memory_octets
+
+
+def _growing_octets_of(messages: Messages) -> int:
+    """Return the part of `_octets_of` that changes as long as the messages are the same."""
+    return messages.snapshot.listing.kept_octets + messages.digests.memory_octets
 
 
 class Warm:
@@ -55,7 +60,7 @@ class Warm:
 
     def __init__(self, room_octets: int = WARM_OCTETS) -> None:
         self._left = room_octets
-        self._kept: OrderedDict[Key, tuple[Messages, int]] = OrderedDict()
+        self._kept: OrderedDict[Key, tuple[Messages, int, int]] = OrderedDict()
         self._guard = Lock()
 
     def find(self, key: Key) -> Messages | None:
@@ -69,21 +74,20 @@ class Warm:
 
     def keep(self, key: Key, messages: Messages) -> None:
         """Keep this in place of what was kept of the same account, if it is worth it."""
-        octets = _octets_of(messages)
+        octets, growing = _octets_of(messages), _growing_octets_of(messages)
         with self._guard:
             self._drop(key)
             if None in messages.snapshot.states and messages.snapshot.names is None:
                 return
-            self._kept[key] = messages, octets
+            self._kept[key] = messages, octets, growing
             self._left -= octets
             while self._left < 0:
                 self._drop(next(iter(self._kept)))
 
     def weigh(self, key: Key, messages: Messages) -> None:
         """Take note that what is kept has grown."""
-        with self._guard:
-            found = self._kept.get(key)
-        if found is not None and found[0] is messages and found[1] != _octets_of(messages):
+        found = self._kept.get(key)  # one step, which no thread can be in the midst of
+        if found is not None and found[0] is messages and found[2] != _growing_octets_of(messages):
             self.keep(key, messages)
 
     def drop(self, key: Key) -> None:
@@ -92,5 +96,5 @@ class Warm:
             self._drop(key)
 
     def _drop(self, key: Key) -> None:
-        _, octets = self._kept.pop(key, (None, 0))
+        _, octets, _ = self._kept.pop(key, (None, 0, 0))
         self._left += octets
