@@ -193,7 +193,7 @@ class OpenDoor:
 class HeldStore:
     """A store whose steps can be held up or made to fail, and that counts commits.
 
-    Everything but the holding is the store behind it.
+    Everything but the holding is the store behind it, and that no message is at hand.
     """
 
     def __init__(self, behind: MaildropStore) -> None:
@@ -230,6 +230,9 @@ class _Held:
         if self._store.read_fails is not None:
             raise self._store.read_fails
         return self._store.reading(await self._maildrop.read(index, body_lines=body_lines))
+
+    def at_hand(self, index: Index) -> None:
+        del index
 
     def is_internationalised(self, index: Index) -> bool:
         return index in self._store.internationalised
@@ -269,6 +272,9 @@ class HugeStore:
     async def read(self, index: Index, *, body_lines: int | None = None) -> Body:
         del index, body_lines
         return Pieces(_lines(self._octets))
+
+    def at_hand(self, index: Index) -> None:
+        del index
 
     def is_internationalised(self, index: Index) -> bool:
         del index

@@ -74,10 +74,15 @@ async def test_an_empty_maildrop_has_empty_lists() -> None:
     assert (await talk.say(b"UIDL\r\n")).splitlines()[1:] == [b"."]
 
 
+@pytest.mark.parametrize("is_at_hand", [True, False])
 @pytest.mark.parametrize("number", range(1, len(MESSAGES) + 1))
-async def test_a_body_is_the_wire_form_of_the_announced_size(number: int) -> None:
+async def test_a_body_is_the_wire_form_of_the_announced_size(
+    number: int,
+    is_at_hand: bool,
+) -> None:
     """RFC 1939 sections 3 and 11: the size counts the octets before stuffing."""
-    talk = await logged_in(make_meeting(full_store()))
+    store = full_store()
+    talk = await logged_in(make_meeting(store if is_at_hand else HeldStore(store)))
     listed = int((await talk.say(b"LIST %d\r\n" % number)).split()[2])
     status, _, rest = (await talk.say(b"RETR %d\r\n" % number)).partition(b"\r\n")
     assert status == b"+OK %d octets" % listed
@@ -90,7 +95,13 @@ async def test_the_terminator_comes_with_the_last_octets() -> None:
     store = full_store()
     for _ in range(2000 - len(MESSAGES)):
         store.put(ALICE, b"x")
-    talk = await logged_in(make_meeting(store))
+    for behind in (store, HeldStore(store)):
+        talk = await logged_in(make_meeting(behind))
+        await ends_with_its_terminator(talk)
+        await talk.say(b"QUIT\r\n")
+
+
+async def ends_with_its_terminator(talk: Talk) -> None:
     for command in (b"RETR 4\r\n", b"LIST\r\n", b"UIDL\r\n"):
         await talk.say(command)
         assert talk.transport.writes[-1].endswith(b"\r\n.\r\n"), command

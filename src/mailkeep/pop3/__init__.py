@@ -17,7 +17,7 @@ from mailkeep.pop3.capabilities import CapabilityOffers
 from mailkeep.pop3.client_side import Answer, Body, ClientSide, Greeting, ServerChallenge
 from mailkeep.pop3.command_lines import INITIAL_RESPONSE_LIMIT_OCTETS, UnsayableCommand
 from mailkeep.pop3.commands import Command
-from mailkeep.pop3.dots import DotStuffer
+from mailkeep.pop3.dots import DotStuffer, stuff
 from mailkeep.pop3.replies import (
     REPLY_LIMIT_OCTETS,
     TERMINATOR,
@@ -29,6 +29,8 @@ from mailkeep.pop3.replies import (
 )
 from mailkeep.pop3.server_side import (
     BEHIND_STLS,
+    NEED_DATA,
+    Event,
     HangUp,
     LocalProtocolError,
     NeedData,
@@ -43,6 +45,7 @@ __all__ = [
     "CAPABILITIES_LIMIT_OCTETS",
     "INITIAL_RESPONSE_LIMIT_OCTETS",
     "LISTING_LIMIT_OCTETS",
+    "NEED_DATA",
     "REPLY_LIMIT_OCTETS",
     "TERMINATOR",
     "Answer",
@@ -53,6 +56,7 @@ __all__ = [
     "Command",
     "DotStuffer",
     "Err",
+    "Event",
     "Greeting",
     "HangUp",
     "LocalProtocolError",
@@ -76,4 +80,5 @@ __all__ = [
     "parse_octets",
     "parse_sizes",
     "parse_stat",
+    "stuff",
 ]

@@ -11,11 +11,16 @@ import binascii
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mailkeep.values import MessageNumber, Secret
 
 _NUMBER_DIGITS = 10
 """RFC 1939 sets no limit; four octets hold what no maildrop has."""
+
+_NUMBERS_KEPT = 1024
+"""Of each command: programs fetch their messages from 1 on, and most maildrops are small. What is
+kept is a number and never more of a line than that."""
 
 _COUNT = re.compile(rb"[0-9]+")
 _MECHANISM = re.compile(rb"[A-Za-z0-9_-]{1,20}")
@@ -234,8 +239,9 @@ def _alone(command: Command) -> Callable[[bytes | None], Command]:
 
 
 def _with_number(make: type[Retr | Dele]) -> Callable[[bytes | None], Command]:
+    @lru_cache(_NUMBERS_KEPT)
     def read(rest: bytes | None) -> Command:
-        match [rest] if rest and rest.isdigit() else _fields(rest):
+        match _fields(rest):
             case [number]:
                 return make(_number(number))
             case _:
@@ -245,6 +251,7 @@ def _with_number(make: type[Retr | Dele]) -> Callable[[bytes | None], Command]:
 
 
 def _with_optional_number(make: type[List | Uidl]) -> Callable[[bytes | None], Command]:
+    @lru_cache(_NUMBERS_KEPT)
     def read(rest: bytes | None) -> Command:
         match _fields(rest):
             case []:

@@ -27,9 +27,17 @@ class LineBuffer:
     def __len__(self) -> int:
         return len(self._octets) - self._at
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left, not even half a line."""
+        return not self._octets
+
     def receive(self, octets: bytes) -> None:
         """Take what the peer sent."""
-        self._octets = self._octets[self._at :] + octets if self._octets else octets
+        if not self._octets:
+            self._octets = octets
+            return
+        self._octets = self._octets[self._at :] + octets
         self._searched -= self._at
         self._at = 0
 

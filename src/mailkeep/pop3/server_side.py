@@ -90,6 +90,7 @@ class ServerSide:
         "_bad_before",
         "_bad_in_a_row",
         "_legal",
+        "_line_limit_octets",
         "_lines",
         "_pending",
         "_phase",
@@ -115,6 +116,8 @@ class ServerSide:
     def _move(self, phase: Phase) -> None:
         self._phase = phase
         self._legal = LEGAL[phase][self.security]
+        is_exchange = phase is Phase.EXCHANGE
+        self._line_limit_octets = SASL_LIMIT_OCTETS if is_exchange else COMMAND_LIMIT_OCTETS
 
     @property
     def phase(self) -> Phase:
@@ -128,7 +131,7 @@ class ServerSide:
     @property
     def is_all_read(self) -> bool:
         """Whether nothing is left of what arrived, not even half a line."""
-        return not self._lines
+        return self._lines.is_empty
 
     def next_event(self) -> Event:
         """Return what the client says next.
@@ -142,9 +145,11 @@ class ServerSide:
         if phase is Phase.CLOSED or phase is Phase.ENCRYPTING:
             return NEED_DATA
         try:
-            line = self._next_line()
+            line = self._lines.next_line(self._line_limit_octets)
         except LineTooLong:
-            return self._close_with(_LINE_TOO_LONG)
+            if not self._lines.starts_with(b"AUTH "):
+                return self._close_with(_LINE_TOO_LONG)
+            return self._next_long_event()
         if line is None:
             return NEED_DATA
         return self._read_response(line) if phase is Phase.EXCHANGE else self._read(line)
@@ -181,15 +186,13 @@ class ServerSide:
         """Return the lines of CAPA's answer at this moment."""
         return list_capabilities(self._phase, self.security, offers)
 
-    def _next_line(self) -> bytes | None:
-        if self._phase is Phase.EXCHANGE:
-            return self._lines.next_line(SASL_LIMIT_OCTETS)
+    def _next_long_event(self) -> Event:
+        """Read AUTH with a long initial response."""
         try:
-            return self._lines.next_line(COMMAND_LIMIT_OCTETS)
+            line = self._lines.next_line(SASL_LIMIT_OCTETS)
         except LineTooLong:
-            if not self._lines.starts_with(b"AUTH "):
-                raise
-        return self._lines.next_line(SASL_LIMIT_OCTETS)
+            return self._close_with(_LINE_TOO_LONG)
+        return NEED_DATA if line is None else self._read(line)
 
     def _read(self, line: bytes) -> Event:
         try:
@@ -205,7 +208,7 @@ class ServerSide:
         kind = type(command)
         if kind not in self._legal:
             return self._count_bad(self._why_not())
-        if kind is commands.Stls and self._lines:
+        if kind is commands.Stls and not self._lines.is_empty:
             return self._close_with(BEHIND_STLS)
         self._bad_in_a_row = 0
         self._pending = kind

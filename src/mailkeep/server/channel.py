@@ -33,6 +33,9 @@ class Channel(Protocol):
     def close(self) -> bytes:
         """Return the last octets for the wire."""
 
+    def settled(self) -> "Channel":
+        """Return what does the same from now on with less around it; ask once it is established."""
+
 
 class PlainChannel:
     """Clear text: what comes is what is read."""
@@ -59,6 +62,10 @@ class PlainChannel:
     def close(self) -> bytes:
         """Return nothing."""
         return b""
+
+    def settled(self) -> Channel:
+        """Return itself."""
+        return self
 
 
 PLAIN = PlainChannel()

@@ -13,7 +13,7 @@ KiB of a stalled download are seen as progress.
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import cast
@@ -87,6 +87,7 @@ class Connection(SmallReads):
         "_reading_paused",
         "_sent",
         "_stopping",
+        "_timer_at",
         "_transport",
         "_turnstile",
         "_unsent",
@@ -154,6 +155,7 @@ class Connection(SmallReads):
         self._waiting_since: float | None = None
         self._writable: asyncio.Future[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._timer_at = float("inf")
         self._deadline_at = float("inf")
         self._expected = ""
         self._watch: OutputWatch | None = None
@@ -194,8 +196,7 @@ class Connection(SmallReads):
     def write(self, *octets: bytes) -> None:
         """See `Wire.write`."""
         self._unsent += octets
-        for piece in octets:
-            self._unsent_octets += len(piece)
+        self._unsent_octets += sum(map(len, octets))
         if self._unsent_octets >= self._gather_octets:
             self.flush()
 
@@ -214,10 +215,10 @@ class Connection(SmallReads):
         unsent, self._unsent = self._unsent, []
         octets, self._unsent_octets = self._unsent_octets, 0
         try:
-            if octets > ONE_WRITE_OCTETS:
-                self._transmit(self._channel.send_pieces(unsent))
+            if octets <= ONE_WRITE_OCTETS:
+                self._transmit(self._channel.send(b"".join(unsent)))
             else:
-                self._transmit((self._channel.send(b"".join(unsent)),))
+                self._transmit(*self._channel.send_pieces(unsent))
         except TlsError as error:  # the client can bring that about, too
             self._break_off(error)
 
@@ -236,7 +237,7 @@ class Connection(SmallReads):
             self.lift_deadline()
             return
         self._deadline_at = self._loop.time() + seconds
-        if self._deadline is None or self._deadline.when() > self._deadline_at:
+        if self._timer_at > self._deadline_at:
             self._set_timer(self._deadline_at)
 
     def lift_deadline(self) -> None:
@@ -291,6 +292,7 @@ class Connection(SmallReads):
             if self._end_of_input or self._stopping:
                 raise Disconnected("the connection ended in the TLS handshake")
             await self._wait_for_input()
+        self._channel = channel.settled()
         self._holds_flight = False
         self.lift_deadline()
 
@@ -365,12 +367,16 @@ class Connection(SmallReads):
         except TlsError as error:
             self._break_off(error)
             return
-        if plaintext and self._hear is not None and self._is_awaited:
-            self._have_heard(self._hear, plaintext)
-        elif plaintext:
-            self._keep(plaintext)
         if channel.peer_closed:
             self._end_of_input = True
+        waiter = self._waiter
+        if plaintext and self._hear is not None and waiter is not None and not waiter.done():
+            self._have_heard(self._hear, plaintext)  # and what TLS has to say leaves with it
+            if self._end_of_input or self._hear is None:
+                self._wake()
+            return
+        if plaintext:
+            self._keep(plaintext)
         if self._holds_flight and channel.established:
             self._wake()  # whatever ends the handshake leaves with what the program says first
             return
@@ -382,7 +388,7 @@ class Connection(SmallReads):
         """Send what TLS itself has to say."""
         octets = channel.output()
         if octets and self._ended is None:
-            self._transmit((octets,))
+            self._transmit(octets)
 
     def _keep(self, plaintext: bytes) -> None:
         self._arrived += plaintext
@@ -478,12 +484,13 @@ class Connection(SmallReads):
             self._reading_paused = False
             self._transport.resume_reading()
 
-    def _transmit(self, pieces: Sequence[bytes]) -> None:
-        if len(pieces) > 1:
-            self._transport.writelines(pieces)
-        elif pieces[0]:
-            self._transport.write(pieces[0])
-        self._sent += sum(map(len, pieces))
+    def _transmit(self, octets: bytes, *more: bytes) -> None:
+        if more:
+            self._transport.writelines((octets, *more))
+            self._sent += sum(map(len, more))
+        elif octets:
+            self._transport.write(octets)
+        self._sent += len(octets)
         if self._watch_timer is None and self._transport.get_write_buffer_size():
             self._watch_timer = self._loop.call_later(WATCH_EVERY_S, self._look_at_output)
 
@@ -497,7 +504,7 @@ class Connection(SmallReads):
         except TlsError as error:
             self._break_off(error)
             return
-        self._transmit((b"".join((*last, self._channel.close())),))
+        self._transmit(b"".join((*last, self._channel.close())))
 
     def _break_off(self, error: TlsError) -> None:
         """Close after the alert, if there is one: nothing can be said under this TLS any more."""
@@ -519,10 +526,12 @@ class Connection(SmallReads):
     def _set_timer(self, when: float) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
+        self._timer_at = when
         self._deadline = self._loop.call_at(when, self._deadline_came)
 
     def _deadline_came(self) -> None:
         self._deadline = None
+        self._timer_at = float("inf")
         if self._loop.time() < self._deadline_at:
             if self._deadline_at != float("inf"):
                 self._set_timer(self._deadline_at)
@@ -534,7 +543,7 @@ class Connection(SmallReads):
         if self._transport.get_write_buffer_size():
             self.abort(reason)
             return
-        self._transmit((self._channel.close(),))
+        self._transmit(self._channel.close())
         self._transport.close()
         self._end(reason)
 

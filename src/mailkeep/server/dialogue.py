@@ -5,7 +5,9 @@ the language (LANG) and whether it takes internationalised messages (UTF8), RFC 
 """
 
 from mailkeep.pop3 import (
+    NEED_DATA,
     Command,
+    Event,
     HangUp,
     LocalProtocolError,
     NeedData,
@@ -19,6 +21,8 @@ from mailkeep.server import replies
 from mailkeep.server.texts import DEFAULT_LANGUAGE, LANGUAGES, choose_language, translate
 from mailkeep.server.wire import Disconnected, Wire
 from mailkeep.values import Secret
+
+_NO_COMMANDS = (Refused, HangUp, SaslResponse, NeedData)
 
 COMMANDS_A_TURN = 64
 """Commands that one client may have answered before the others get their turn."""
@@ -63,8 +67,10 @@ class Dialogue:
             ClosedByUs: see `next_command`.
         """
         self.wire.check_open()
-        event = self._event_at_hand()
-        return None if event is None else self._judge(event)
+        event = self.core.next_event()
+        if event is NEED_DATA:
+            return None
+        return self._judge(event)
 
     async def next_response(self) -> Secret | None:
         """Return the client's next answer in an AUTH exchange, None when the exchange is over.
@@ -79,14 +85,14 @@ class Dialogue:
             case Refused() as refused:
                 self._refuse(refused)
                 return None
-            case _:
-                raise LocalProtocolError("a command came inside of an exchange")
+            case other:
+                raise LocalProtocolError(f"{type(other).__name__} came inside of an exchange")
 
-    def answer(self, reply: Reply) -> None:
-        """Send the one reply to the command that `next_command` returned."""
+    def answer(self, reply: Reply, *body: bytes) -> None:
+        """Send the one reply to the command that was returned, and what belongs behind it."""
         if self.language != DEFAULT_LANGUAGE:
             reply = translate(reply, self.language)
-        self.wire.write(self.core.answer(reply))
+        self.wire.write(self.core.answer(reply), *body)
 
     def answer_lang(self, tag_untrusted: bytes | None) -> None:
         """Answer LANG: list the languages, or speak another one from its answer on (RFC 6856)."""
@@ -105,39 +111,31 @@ class Dialogue:
         """Ask for the next answer in an AUTH exchange."""
         self.wire.write(self.core.challenge(data))
 
-    def _judge(self, event: Command | SaslResponse | Refused) -> Command | Refused:
+    def _judge(self, event: Event) -> Command | Refused:
         """Answer a line that is no command; return what it was."""
-        match event:
-            case Refused():
-                self._refuse(event)
-                return event
-            case SaslResponse():
-                raise LocalProtocolError("an answer came outside of an exchange")
-            case command:
-                return command
+        if not isinstance(event, _NO_COMMANDS):
+            return event
+        if isinstance(event, Refused):
+            self._refuse(event)
+            return event
+        if isinstance(event, HangUp):
+            raise Disconnected("the client does not speak POP3")
+        raise LocalProtocolError(f"{type(event).__name__} came instead of a command")
 
     def _refuse(self, refused: Refused) -> None:
         self.wire.write(translate(refused.reply, self.language).wire())
         if refused.close:
             raise ClosedByUs(refused.reply.text.decode())
 
-    async def _next_event(self) -> Command | SaslResponse | Refused:
+    async def _next_event(self) -> Event:
+        wire, core = self.wire, self.core
         while True:
-            self.wire.check_open()
+            wire.check_open()
             await self._take_turns()
-            event = self._event_at_hand()
-            if event is not None:
+            event = core.next_event()
+            if event is not NEED_DATA:
                 return event
-            self.core.receive(await self.wire.receive())
-
-    def _event_at_hand(self) -> Command | SaslResponse | Refused | None:
-        match self.core.next_event():
-            case NeedData():
-                return None
-            case HangUp():
-                raise Disconnected("the client does not speak POP3")
-            case event:
-                return event
+            core.receive(await wire.receive())
 
     async def _take_turns(self) -> None:
         self._turn += 1

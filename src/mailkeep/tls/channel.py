@@ -115,8 +115,16 @@ class TlsChannel:
         Without an established session there is no close_notify.
         """
         if isinstance(self._state, Session):
-            self._state.close()
+            return self._state.close()
         return self.output()
+
+    def settled(self) -> Session:
+        """Return what is left of it after the handshake, for octets that come and go.
+
+        Raises:
+            TlsFailed: the handshake is not over.
+        """
+        return self._session()
 
     @property
     def established(self) -> bool:

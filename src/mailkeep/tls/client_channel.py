@@ -96,9 +96,7 @@ class ClientChannel:
 
         Without an established session there is no close_notify.
         """
-        if self._stage is not _Stage.DEAD:
-            self._session.close()
-        return self.output()
+        return self.output() if self._stage is _Stage.DEAD else self._session.close()
 
     @property
     def established(self) -> bool:

@@ -5,12 +5,14 @@ application protocols is read here (RFC 7301; the attack is ALPACA). Responsible
 tell TLS from anything else at the first octet, and to find the protocols and the server name, with
 every length checked. It must not know what is decided from them. It has no I/O.
 
+Each handshake reads one, so numbers are put together in place; a call for each would be the dearest
+part of it.
+
 Known limit: after a HelloRetryRequest the second ClientHello is not read here. It may not offer
 other protocols (RFC 8446 section 4.1.2), so only a client that attacks itself could gain from it.
 """
 
 import re
-import struct
 from dataclasses import dataclass
 
 from mailkeep.tls.errors import BadHello, NotTls
@@ -31,15 +33,20 @@ _MESSAGE_HEADER_OCTETS = 4
 _CLIENT_HELLO = 1
 _BEFORE_SESSION_ID_OCTETS = 2 + 32
 """legacy_version and random."""
-_EXTENSION_HEADER = struct.Struct(">HH")
+_SESSION_ID_LIMIT_OCTETS = 32
+_EXTENSION_HEADER_OCTETS = 4
 """Its type and its length."""
+_BEFORE_NAME_OCTETS = 5
+"""In server_name: the length of the list, the name's type and its length."""
 _SERVER_NAME = 0
 _HOST_NAME = 0
 _ALPN = 16
+_PAST_THE_END = "a length in the ClientHello points past its end"
+_OUT_OF_BOUNDS = "a length in the ClientHello is out of its bounds"
 _PLAIN_NAME = re.compile(rb"[A-Za-z0-9._-]{1,255}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ClientHello:
     """What the server's decisions need of a ClientHello."""
 
@@ -85,37 +92,43 @@ class HelloReader:
         """Everything that was fed, unchanged: it belongs to the handshake."""
         return bytes(self._raw)
 
-    def _next_fragment(self) -> bytes | None:
+    def _next_fragment(self) -> bytearray | None:
         """Return what the next record carries, or None while it is incomplete."""
-        header = bytes(self._raw[self._record_at : self._record_at + _RECORD_HEADER_OCTETS])
-        if not _RECORD_START.startswith(header[: len(_RECORD_START)]):
-            if self._record_at == 0:
-                raise NotTls(f"the first octets are no TLS record: 0x{header[:2].hex()}")
-            raise BadHello("another record comes before the ClientHello is whole")
-        if len(header) < _RECORD_HEADER_OCTETS:
+        raw, record_at = self._raw, self._record_at
+        start = record_at + _RECORD_HEADER_OCTETS
+        if raw[record_at : record_at + 2] != _RECORD_START:
+            self._judge_start(bytes(raw[record_at : record_at + 2]))
+        if len(raw) < start:
             return None
-        length = int.from_bytes(header[3:])
+        length = raw[record_at + 3] << 8 | raw[record_at + 4]
         if not 1 <= length <= _RECORD_LIMIT_OCTETS:
             raise BadHello(f"a handshake record of {length} octets")
-        start = self._record_at + _RECORD_HEADER_OCTETS
-        if len(self._raw) < start + length:
+        end = start + length
+        if len(raw) < end:
             return None
-        self._record_at = start + length
-        return bytes(self._raw[start : self._record_at])
+        self._record_at = end
+        return raw[start:end]
+
+    def _judge_start(self, octets: bytes) -> None:
+        """Return if the next record has only just begun; else it is none of a ClientHello's."""
+        if _RECORD_START.startswith(octets):
+            return
+        if self._record_at == 0:
+            raise NotTls(f"the first octets are no TLS record: 0x{octets.hex()}")
+        raise BadHello("another record comes before the ClientHello is whole")
 
     def _whole_body(self) -> bytes | None:
         """Return the ClientHello without its header, or None while it is incomplete."""
-        if self._message[:1] != bytes([_CLIENT_HELLO]):
-            raise BadHello(f"the first handshake message is of type {self._message[0]}")
-        if len(self._message) < _MESSAGE_HEADER_OCTETS:
+        message = self._message
+        if message[0] != _CLIENT_HELLO:
+            raise BadHello(f"the first handshake message is of type {message[0]}")
+        if len(message) < _MESSAGE_HEADER_OCTETS:
             return None
-        length = int.from_bytes(self._message[1:_MESSAGE_HEADER_OCTETS])
+        length = message[1] << 16 | message[2] << 8 | message[3]
         if length > HELLO_LIMIT_OCTETS:
             raise BadHello(f"a ClientHello of {length} octets")
         end = _MESSAGE_HEADER_OCTETS + length
-        return (
-            bytes(self._message[_MESSAGE_HEADER_OCTETS:end]) if len(self._message) >= end else None
-        )
+        return bytes(message[_MESSAGE_HEADER_OCTETS:end]) if len(message) >= end else None
 
 
 def parse_client_hello(body: bytes) -> ClientHello:
@@ -126,37 +139,61 @@ def parse_client_hello(body: bytes) -> ClientHello:
     Raises:
         BadHello: a length does not fit, something is left over, or an extension comes twice.
     """
-    _, end = _stretch(body, _BEFORE_SESSION_ID_OCTETS, 1, most=32)  # legacy_session_id
-    start, end = _stretch(body, end, 2, least=2)  # cipher_suites
-    if (end - start) % 2:
-        raise BadHello("half a cipher suite")
-    _, end = _stretch(body, end, 1, least=1)  # legacy_compression_methods
-    extensions: dict[int, bytes] = {}
-    if end < len(body):
-        start, end = _stretch(body, end, 2)
-        extensions = _read_extensions(body[start:end])
-    _check_end(body, end)
+    try:
+        extensions = _read_extensions(body, _extensions_at(body))
+    except IndexError as cause:
+        raise BadHello(_PAST_THE_END) from cause
     return ClientHello(
-        protocols=_read_protocols(extensions.get(_ALPN)),
-        server_name=_read_server_name(extensions.get(_SERVER_NAME)),
+        _read_protocols(extensions.get(_ALPN)), _read_server_name(extensions.get(_SERVER_NAME))
     )
 
 
-def _read_extensions(octets: bytes) -> dict[int, bytes]:
-    """Return each extension under its type (RFC 8446 section 4.2: none may come twice)."""
+def _extensions_at(body: bytes) -> int:
+    """Return where the list of extensions begins, which is the end for a hello without one.
+
+    Raises:
+        BadHello: a length before it does not fit.
+        IndexError: one points past the end.
+    """
+    session_id_octets = body[_BEFORE_SESSION_ID_OCTETS]
+    suites_at = _BEFORE_SESSION_ID_OCTETS + 1 + session_id_octets
+    suites_octets = body[suites_at] << 8 | body[suites_at + 1]
+    methods_at = suites_at + 2 + suites_octets
+    methods_octets = body[methods_at]  # legacy_compression_methods
+    if session_id_octets > _SESSION_ID_LIMIT_OCTETS or suites_octets < 2 or methods_octets < 1:
+        raise BadHello(_OUT_OF_BOUNDS)
+    if suites_octets % 2:
+        raise BadHello("half a cipher suite")
+    return methods_at + 1 + methods_octets
+
+
+def _read_extensions(body: bytes, start: int) -> dict[int, bytes]:
+    """Return each extension under its type (RFC 8446 section 4.2: none may come twice).
+
+    Args:
+        body: of the ClientHello.
+        start: where their list begins.
+
+    Raises:
+        BadHello: a length does not fit, or one comes twice.
+        IndexError: one ends too early.
+    """
     found: dict[int, bytes] = {}
-    start, size = 0, len(octets)
-    while start < size:
-        content = start + _EXTENSION_HEADER.size
-        if content > size:
-            raise BadHello("an extension points past the end of the ClientHello")
-        kind, length = _EXTENSION_HEADER.unpack_from(octets, start)
-        start = content + length
-        if start > size:
-            raise BadHello("an extension points past the end of the ClientHello")
+    size = len(body)
+    if start == size:
+        return found
+    at = start + 2
+    if (body[start] << 8 | body[start + 1]) != size - at:
+        raise BadHello(f"{size - at} octets of extensions, which say another number")
+    while at < size:
+        kind, length = body[at] << 8 | body[at + 1], body[at + 2] << 8 | body[at + 3]
+        content = at + _EXTENSION_HEADER_OCTETS
+        at = content + length
+        if at > size:
+            raise BadHello(_PAST_THE_END)
         if kind in found:
             raise BadHello(f"extension {kind} comes twice")
-        found[kind] = octets[content:start]
+        found[kind] = body[content:at]
     return found
 
 
@@ -181,30 +218,27 @@ def _read_server_name(octets: bytes | None) -> str | None:
     """
     if octets is None:
         return None
-    kind_at, end = _stretch(octets, 0, 2, least=1)
-    _check_end(octets, end)
-    if octets[kind_at] != _HOST_NAME:
+    size = len(octets)
+    if size <= _BEFORE_NAME_OCTETS:
+        raise BadHello(_OUT_OF_BOUNDS)
+    list_octets, name_octets = octets[0] << 8 | octets[1], octets[3] << 8 | octets[4]
+    if (list_octets, name_octets) != (size - 2, size - _BEFORE_NAME_OCTETS):
+        raise BadHello("not one server name, or a length that does not fit")
+    if octets[2] != _HOST_NAME:
         raise BadHello("a server name that is no host name")
-    start, end = _stretch(octets, kind_at + 1, 2, least=1)
-    _check_end(octets, end)
-    name = octets[start:end]
+    name = octets[_BEFORE_NAME_OCTETS:]
     return name.decode().lower() if _PLAIN_NAME.fullmatch(name) else None
 
 
-def _stretch(
-    octets: bytes, at: int, length_octets: int, *, least: int = 0, most: int | None = None
-) -> tuple[int, int]:
-    """Return where the stretch begins and ends whose length is told at `at`.
-
-    Each handshake asks a dozen times, so there is no reader that keeps its place.
-    """
+def _stretch(octets: bytes, at: int, length_octets: int, *, least: int) -> tuple[int, int]:
+    """Return where the stretch begins and ends whose length is told at `at`."""
     start = at + length_octets
     length = int.from_bytes(octets[at:start])
     end = start + length
     if end > len(octets):
-        raise BadHello("a length in the ClientHello points past its end")
-    if length < least or (most is not None and length > most):
-        raise BadHello("a length in the ClientHello is out of its bounds")
+        raise BadHello(_PAST_THE_END)
+    if length < least:
+        raise BadHello(_OUT_OF_BOUNDS)
     return start, end
 
 

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TlsFacts:
     """One connection's TLS as it was agreed."""
 

@@ -41,23 +41,24 @@ def find_group(flight: bytes) -> str | None:
         flight: all that a server sends after the first ClientHello.
     """
     messages = _clear_messages(flight)
-    start = 0
-    while start + _MESSAGE_HEADER_OCTETS <= len(messages):
+    size, start = len(messages), 0
+    while start + _MESSAGE_HEADER_OCTETS <= size:
         body_at = start + _MESSAGE_HEADER_OCTETS
-        end = body_at + int.from_bytes(messages[start + 1 : body_at])
+        length = messages[start + 1] << 16 | messages[start + 2] << 8 | messages[start + 3]
+        end = body_at + length
         group = _group_in(messages[start], messages[body_at:end])
         if group:
-            return GROUPS.get(group, f"0x{group:04x}")
+            return GROUPS.get(group) or f"0x{group:04x}"
         start = end
     return None
 
 
 def _clear_messages(flight: bytes) -> bytes:
     """Return what the handshake records carry, up to the first that is none or is encrypted."""
-    messages, start = b"", 0
-    while flight[start : start + 1] == bytes([_HANDSHAKE_RECORD]):
+    messages, size, start = b"", len(flight), 0
+    while start + _RECORD_HEADER_OCTETS <= size and flight[start] == _HANDSHAKE_RECORD:
         body_at = start + _RECORD_HEADER_OCTETS
-        end = body_at + int.from_bytes(flight[start + 3 : body_at])
+        end = body_at + (flight[start + 3] << 8 | flight[start + 4])
         messages += flight[body_at:end]
         start = end
     return messages
@@ -74,12 +75,14 @@ def _group_in(kind: int, body: bytes) -> int:
 
 def _group_in_hello(body: bytes) -> int:
     """Return the group of a ServerHello's key share (RFC 8446 section 4.2.8)."""
-    session_id = body[_BEFORE_SESSION_ID_OCTETS : _BEFORE_SESSION_ID_OCTETS + 1]
-    at = _BEFORE_SESSION_ID_OCTETS + 1 + int.from_bytes(session_id)
+    size = len(body)
+    if size <= _BEFORE_SESSION_ID_OCTETS:
+        return 0
+    at = _BEFORE_SESSION_ID_OCTETS + 1 + body[_BEFORE_SESSION_ID_OCTETS]
     at += _BEHIND_SESSION_ID_OCTETS + 2  # and the length of all extensions
-    while at + 4 <= len(body):
+    while at + 4 <= size:
         content = at + 4
-        if int.from_bytes(body[at : at + 2]) == _KEY_SHARE:
+        if (body[at] << 8 | body[at + 1]) == _KEY_SHARE:
             return int.from_bytes(body[content : content + 2])
-        at = content + int.from_bytes(body[at + 2 : content])
+        at = content + (body[at + 2] << 8 | body[at + 3])
     return 0

@@ -9,6 +9,7 @@ connection that somebody tampered with ends where it was. A session that has sen
 keeps the 22 KiB that OpenSSL's buffer grew to, because `ssl` cannot shrink or replace it.
 """
 
+import contextlib
 import ssl
 from collections.abc import Iterator, Sequence
 from typing import Self
@@ -96,10 +97,7 @@ class Session:
         Raises:
             TlsFailed: the context leaves nothing to offer.
         """
-        try:
-            self._advance([])
-        except ssl.SSLError as cause:
-            raise self._failure(cause) from cause
+        self._take(b"")
 
     def receive(self, octets: bytes) -> bytes:
         """Take what the peer sent and return the plaintext that became readable.
@@ -108,17 +106,12 @@ class Session:
             TlsFailed: the handshake or a record failed.
             CertificateRefused: the peer's certificate cannot be trusted.
         """
-        plaintext: list[bytes] = []
+        room = self._feed_octets
+        if len(octets) <= room:
+            return self._take(octets)
         view = memoryview(octets)
-        try:
-            for start in range(0, len(octets), self._feed_octets):
-                if self.peer_closed:  # what follows a close_notify is nobody's (RFC 8446 6.1)
-                    break
-                self._incoming.write(view[start : start + self._feed_octets])
-                self._advance(plaintext)
-        except ssl.SSLError as cause:
-            raise self._failure(cause) from cause
-        return plaintext[0] if len(plaintext) == 1 else b"".join(plaintext)
+        starts = range(0, len(octets), room)
+        return b"".join([self._take(view[start : start + room]) for start in starts])
 
     def send(self, plaintext: bytes) -> bytes:
         """Return the octets that carry `plaintext`, and before them any that waited.
@@ -150,16 +143,22 @@ class Session:
         except ssl.SSLError as cause:
             raise self._failure(cause) from cause
 
-    def close(self) -> None:
-        """Put close_notify behind what waits to be sent, if the handshake is over."""
-        if not self.established:
-            return
-        try:
-            self._tls.unwrap()
-        except ssl.SSLError:
+    def output(self) -> bytes:
+        """Return what waits to be sent."""
+        return self._outgoing.read() if self._outgoing.pending else b""
+
+    def close(self) -> bytes:
+        """Return what waits to be sent, and close_notify behind it, if the handshake is over."""
+        if self.established:
             # Nobody waits for the peer's own close_notify, and that is all it can complain about
             # once ours is in the output.
-            return
+            with contextlib.suppress(ssl.SSLError):
+                self._tls.unwrap()
+        return self._outgoing.read()
+
+    def settled(self) -> Self:
+        """Return itself."""
+        return self
 
     @property
     def version(self) -> str | None:
@@ -187,24 +186,35 @@ class Session:
             client_certificate=self.peer_certificate,
         )
 
-    def _advance(self, plaintext: list[bytes]) -> None:
-        """Do what can be done with the octets that are there."""
+    def _take(self, octets: bytes | memoryview) -> bytes:
+        """Do what can be done with these octets; return the plaintext."""
+        if self.peer_closed:  # what follows a close_notify is nobody's (RFC 8446 6.1)
+            return b""
+        incoming, tls = self._incoming, self._tls
+        incoming.write(octets)
+        plaintext: list[bytes] = []
         try:
             if not self.established:
-                self._tls.do_handshake()
-                self.peer_certificate = self._tls.getpeercert(binary_form=True)
-                self.established = True
+                self._shake_hands()
             # A read takes a whole record, so nothing stays behind once the input is empty.
-            while self._incoming.pending:
-                piece = self._tls.read(_RECORD_OCTETS)
+            while incoming.pending:
+                piece = tls.read(_RECORD_OCTETS)
                 if not piece:
                     self.peer_closed = True
-                    return
+                    break
                 plaintext.append(piece)
         except ssl.SSLWantReadError:
-            return
+            pass
         except ssl.SSLZeroReturnError:  # both sides have closed now
             self.peer_closed = True
+        except ssl.SSLError as cause:
+            raise self._failure(cause) from cause
+        return plaintext[0] if len(plaintext) == 1 else b"".join(plaintext)
+
+    def _shake_hands(self) -> None:
+        self._tls.do_handshake()
+        self.peer_certificate = self._tls.getpeercert(binary_form=True)
+        self.established = True
 
     def _failure(self, error: ssl.SSLError) -> TlsError:
         """Return what OpenSSL complains about as an error of ours."""

@@ -19,6 +19,7 @@ from mailkeep.maildrop import (
     MessageUnreadable,
 )
 from mailkeep.pop3 import (
+    TERMINATOR,
     CapabilityOffers,
     Command,
     DotStuffer,
@@ -29,6 +30,7 @@ from mailkeep.pop3 import (
     Refused,
     Reply,
     commands,
+    stuff,
 )
 from mailkeep.server import replies
 from mailkeep.server.after_login import listings
@@ -90,6 +92,7 @@ class _Program:
 
     __slots__ = (
         "_began_s",
+        "_count",
         "_dialogue",
         "_has_stopped",
         "_left_octets",
@@ -108,6 +111,7 @@ class _Program:
         self._session = session
         self._telling = session.telling
         self._listing = session.maildrop.listing
+        self._count = len(self._listing)
         self._marks = Marks(self._listing)
         self._under_way: Begun | None = None
         self._verb = ""
@@ -158,8 +162,6 @@ class _Program:
         dialogue = self._dialogue
         self._began_s = time.perf_counter()
         for _ in range(COMMANDS_A_TURN):
-            if self._left_octets <= 0 or dialogue.wire.is_behind:
-                return False
             command = dialogue.next_at_hand()
             if command is None:
                 self._wait_for_the_next()
@@ -170,6 +172,8 @@ class _Program:
             if dialogue.core.is_all_read:
                 self._wait_for_the_next()
                 return True
+            if self._left_octets <= 0 or dialogue.wire.is_behind:
+                return False
         return False
 
     def _wait_for_the_next(self) -> None:
@@ -183,7 +187,8 @@ class _Program:
         self._verb = _VERBS[type(command)]
         match command:
             case commands.Retr(number):
-                return self._begin(self._send_message(number, None))
+                if not self._send_at_hand(number):
+                    return self._begin(self._send_message(number, None))
             case commands.Top(number, body_lines):
                 return self._begin(self._send_message(number, body_lines))
             case commands.List(None):
@@ -238,7 +243,7 @@ class _Program:
     def _find(self, number: MessageNumber) -> Index | Err:
         """Return the place of a message that may still be named, or why it may not."""
         index = index_of(number)
-        if not 0 <= index < len(self._listing):
+        if not 0 <= index < self._count:
             return replies.NO_SUCH_MESSAGE
         return replies.MESSAGE_DELETED if index in self._marks else index
 
@@ -270,6 +275,21 @@ class _Program:
             self._left_octets = TURN_OCTETS
             await self._dialogue.wire.drain()
 
+    def _send_at_hand(self, number: MessageNumber) -> bool:
+        """Answer RETR, if nothing of it has to be waited for."""
+        found = self._find(number)
+        if isinstance(found, Err) or self._needs_utf8(found) or not self._telling.has_room():
+            return False
+        message = self._session.maildrop.at_hand(found)
+        if message is None:
+            return False
+        octets = message.octets
+        body = stuff(octets, is_dot_free=message.is_dot_free)
+        self._dialogue.answer(self._first_line(found, None), body, TERMINATOR)
+        self._left_octets -= len(octets)
+        self._telling.sent(found, None, Sent(len(octets), complete=True, sha256=message.sha256))
+        return True
+
     async def _send_message(self, number: MessageNumber, body_lines: int | None) -> None:
         """Answer RETR or TOP. Nothing is promised before the first octets are at hand."""
         found = self._find(number)
@@ -279,7 +299,7 @@ class _Program:
         if self._needs_utf8(found):
             self._dialogue.answer(replies.UTF8_NEEDED)
             return
-        if not self._telling.has_room:
+        if not self._telling.has_room():
             await self._telling.ready()
         try:
             body = await self._session.maildrop.read(found, body_lines=body_lines)

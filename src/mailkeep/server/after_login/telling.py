@@ -43,12 +43,15 @@ class Telling:
         "_sink",
         "_topped",
         "_who",
+        "has_room",
     )
 
     def __init__(self, sink: EventSink, who: Who, listing: Listing) -> None:
         self._sink = sink
         self._who = who
         self._listing = listing
+        self.has_room = sink.has_room
+        """Tells whether `ready` need not wait."""
         self._retrieved = 0
         self._topped = 0
         self._octets = 0
@@ -57,11 +60,6 @@ class Telling:
         self._sent_whole = bytearray()
         """One octet a message, made when the first was sent: 1 for those that RETR sent."""
         self._sent_whole_count = 0
-
-    @property
-    def has_room(self) -> bool:
-        """Whether `ready` need not wait."""
-        return self._sink.has_room()
 
     async def ready(self) -> None:
         """Wait until what must not be missed has room; see `EventSink.ready`."""
@@ -172,13 +170,14 @@ class Telling:
 
     def _note_whole(self, index: Index) -> None:
         """Tell once when every message has been sent."""
-        if not self._sent_whole:
-            self._sent_whole = bytearray(len(self._listing))
-        if self._sent_whole[index]:
+        sent_whole = self._sent_whole
+        if not sent_whole:
+            sent_whole = self._sent_whole = bytearray(len(self._listing))
+        if sent_whole[index]:
             return
-        self._sent_whole[index] = 1
+        sent_whole[index] = 1
         self._sent_whole_count += 1
-        if self._sent_whole_count == len(self._listing):
+        if self._sent_whole_count == len(sent_whole):
             who = self._who
             self._sink.emit(
                 events.MaildropFetched(
