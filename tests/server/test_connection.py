@@ -58,6 +58,9 @@ class Echoing:
     def close(self) -> bytes:
         return b""
 
+    def settled(self) -> "Echoing":
+        return self
+
 
 def a_connection() -> Connection:
     return Connection(asyncio.get_running_loop(), PEER, LIMITS, lambda _: None, lambda _: None)
