@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.events.samples import read
+from tests.events.samples import EVERY_EVENT, read
 
 from mailkeep.events import types
 from mailkeep.events.failed_logins import (
@@ -63,6 +63,12 @@ def banned(path: Path) -> list[str]:
     command = ["fail2ban-regex", "--out", "ip", str(path), str(FILTER)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     return done.stdout.split()
+
+
+def test_only_a_refused_login_is_asked_for() -> None:
+    """No other event becomes a line."""
+    wants = FailedLoginSink(LinesInFile(Path("unused"), host="mx")).wants
+    assert [type(event) for event in EVERY_EVENT if wants(type(event))] == [types.LoginRefused]
 
 
 def test_the_stock_filter_finds_the_address(file: Path) -> None:

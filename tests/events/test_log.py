@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -17,13 +18,14 @@ from tests.events.samples import EVERY_EVENT, classes, read
 
 from mailkeep.events import Event, EventType, types
 from mailkeep.events.log import (
-    GATHERED_OCTETS,
+    GATHERED_EVENTS,
     NAME_LIMIT_OCTETS,
     TRAIL_ONLY,
     LogSink,
     Style,
     level_of,
 )
+from mailkeep.events.types import FieldValue
 
 REFUSED = types.LoginRefused(
     session="c0ffee01", peer="192.0.2.7:40000", mechanism="PLAIN", reason="wrong", name="alice"
@@ -209,14 +211,57 @@ def test_bad_news_are_written_at_once_behind_what_came_before() -> None:
 
 
 def test_what_waits_is_bounded() -> None:
-    """As much as a pipe takes."""
+    """So many lines, about as much as a pipe takes, are written without waiting longer."""
     stream = Counting()
     sink = LogSink(stream=stream, gathered_s=60)
-    long = replace(ENDED, reason="x" * 4000)
-    for _ in range(2 * GATHERED_OCTETS // 4000):
-        sink.emit(long)
-    assert len(stream.getvalue()) >= GATHERED_OCTETS
+    for _ in range(GATHERED_EVENTS - 1):
+        sink.emit(ENDED)
+    assert stream.getvalue() == ""
+    sink.emit(ENDED)
+    assert len(stream.getvalue().splitlines()) == GATHERED_EVENTS
     sink.close()
+
+
+def test_every_moment_ends() -> None:
+    """Whatever the thread is at when the first event of the next one comes."""
+    stream = Counting()
+    sink = LogSink(stream=stream, gathered_s=0.00001)
+    told = 0
+
+    def all_is_written() -> bool:
+        return stream.getvalue().count("\n") == told
+
+    for _ in range(100):
+        told += 1
+        sink.emit(ENDED)
+        until(all_is_written)
+    sink.close()
+
+
+@pytest.mark.parametrize("style", Style)
+def test_a_line_that_cannot_be_made_costs_no_other(style: Style) -> None:
+    """A bug of ours is told in its place, and the thread goes on."""
+
+    class Unforeseen(types.SessionRevoked, frozen=True, kw_only=True):
+        def known(self) -> Iterator[tuple[str, FieldValue]]:
+            raise ValueError("a bug\nof ours")
+
+    stream = Counting()
+    sink = LogSink(style, stream, gathered_s=60)
+    sink.emit(ENDED)
+    sink.emit(Unforeseen(session="s", account="a@b", reason="r"))
+    sink.emit(REFUSED)
+    sink.close()
+    words = ("session revoked", "internal error", "login refused")
+    for line, word in zip(stream.getvalue().splitlines(), words, strict=True):
+        assert word in line
+    assert "Unforeseen" in stream.getvalue()
+
+
+def test_the_log_wants_what_becomes_a_line() -> None:
+    """It need not be told the rest."""
+    for event in EVERY_EVENT:
+        assert LogSink().wants(type(event)) == (event.type not in TRAIL_ONLY)
 
 
 def test_after_its_end_a_line_is_written_at_once() -> None:

@@ -2,6 +2,7 @@
 
 import math
 import subprocess
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -14,7 +15,15 @@ from tests.harness.programs import find_program
 from mailkeep.accounts.seam import Refusal
 from mailkeep.defence.seam import Turning
 from mailkeep.events import Event, EventType, types
-from mailkeep.events.metrics import MECHANISMS, OUTCOMES, VERBS, MetricsSink, Outcome, Reading
+from mailkeep.events.metrics import (
+    GATHERED,
+    MECHANISMS,
+    OUTCOMES,
+    VERBS,
+    MetricsSink,
+    Outcome,
+    Reading,
+)
 
 PEER = "192.0.2.7:40000"
 SERIES_LIMIT = 600
@@ -242,6 +251,58 @@ def test_commands_are_counted_and_timed_by_verb() -> None:
     assert after["mailkeep_command_duration_seconds_bucket", "RETR", "0.005"] == 1
     assert after["mailkeep_command_duration_seconds_bucket", "RETR", "0.001"] == 0
     assert after["mailkeep_command_duration_seconds_sum", "other"] == 1
+
+
+@pytest.mark.parametrize("count", [0, 1, GATHERED - 1, GATHERED, GATHERED + 1, 3 * GATHERED])
+def test_figures_are_exact_whenever_they_are_asked_for(count: int) -> None:
+    """Whatever of it was counted already; and a second look counts nothing twice."""
+    sink = MetricsSink()
+    for _ in range(count):
+        sink.emit(accepted())
+        sink.command("RETR", 1.0)
+    for _ in range(2):
+        after = figures(sink)
+        assert after["mailkeep_sessions",] == count
+        assert after["mailkeep_events_total", "login accepted"] == count
+        assert after["mailkeep_commands_total", "RETR"] == count
+        assert after["mailkeep_command_duration_seconds_sum", "RETR"] == count
+
+
+def test_what_waits_to_be_counted_is_bounded() -> None:
+    """A site that nobody scrapes keeps neither events nor commands for ever."""
+    for_events, for_commands = MetricsSink(), MetricsSink()
+    for _ in range(10 * GATHERED + 1):
+        for_events.emit(accepted())
+        for_commands.command("RETR", 0.1)
+    assert len(for_events._events) < GATHERED
+    assert len(for_commands._answered) < GATHERED
+
+
+def test_nothing_is_lost_or_counted_twice_between_threads() -> None:
+    """Several tell while another scrapes."""
+    sink, seen, is_over = MetricsSink(), [0.0], threading.Event()
+
+    def tell() -> None:
+        for _ in range(2000):
+            sink.emit(accepted())
+            sink.command("RETR", 0.1)
+
+    def scrape() -> None:
+        while not is_over.is_set():
+            seen.append(figures(sink)["mailkeep_commands_total", "RETR"])
+
+    telling = [threading.Thread(target=tell) for _ in range(4)]
+    scraping = threading.Thread(target=scrape)
+    for thread in (scraping, *telling):
+        thread.start()
+    for thread in telling:
+        thread.join()
+    is_over.set()
+    scraping.join()
+    after = figures(sink)
+    assert after["mailkeep_events_total", "login accepted"] == 8000
+    assert after["mailkeep_commands_total", "RETR"] == 8000
+    assert seen == sorted(seen)
 
 
 def test_a_reading_is_looked_up_at_each_scrape() -> None:

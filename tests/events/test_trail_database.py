@@ -95,3 +95,23 @@ def test_each_column_has_what_it_is_asked_by(database: Database) -> None:
         ("s2", "é@example.com", None, "p", "d", None),
         ("s3", "a@b", None, "q", None, "u1"),
     ]
+
+
+@pytest.mark.parametrize("text", ["", "0", "0.0", "null"])
+def test_a_text_is_never_taken_for_one_that_is_not_known(database: Database, text: str) -> None:
+    """What a client called itself is found, however odd; what is not known is NULL."""
+    refused = types.LoginRefused(session=text, peer=text, mechanism="M", reason="r", name=text)
+    add_records(
+        database,
+        [
+            record_from(1, BEGIN, refused),
+            record_from(2, BEGIN, read(text, session=text, account=text, peer=text, device=text)),
+        ],
+    )
+    columns = ("session", "account", "claimed", "peer", "device", "uidl")
+    with database.reading() as connection:
+        rows = connection.execute(select(*[EVENTS.c[name] for name in columns])).all()
+    assert [tuple(row) for row in rows] == [
+        (text, None, text, text, None, None),
+        (text, text, None, text, text, text),
+    ]

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from mailkeep.events.fanout import NeverFull
 from mailkeep.events.log import NAME_LIMIT_OCTETS
 from mailkeep.events.peers import read_peer
 from mailkeep.events.types import Event, LoginRefused
@@ -50,11 +51,15 @@ class Lines(Protocol):
         """
 
 
-class FailedLoginSink:
+class FailedLoginSink(NeverFull):
     """Writes a line for each refused login. Put it into `Sinks`, which takes its errors."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
+
+    def wants(self, kind: type[Event]) -> bool:
+        """Tell whether it may become a line; see `Choosing`."""
+        return issubclass(kind, LoginRefused)
 
     def emit(self, event: Event) -> None:
         """Write a line if it is a refused login from an address.
@@ -64,13 +69,6 @@ class FailedLoginSink:
         """
         if isinstance(event, LoginRefused) and (message := failed_login_message(event)):
             self._lines.write(message)
-
-    def has_room(self) -> bool:
-        """Always: a line is written when it is emitted."""
-        return True
-
-    async def ready(self) -> None:
-        """Return at once: a line is written when it is emitted."""
 
 
 class LinesInFile:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from mailkeep.events.records import name_of
 from mailkeep.events.trail import MUST_NOT_MISS
 from mailkeep.events.types import Event, EventsDropped
 
@@ -32,7 +33,7 @@ LIMIT_OCTETS = 8 << 20
 _ARRAY_32 = b"\xdd"
 """The head of a list whose length has four octets (MessagePack's specification, "array")."""
 
-_ENCODER = msgspec.msgpack.Encoder()
+_PACK = msgspec.msgpack.Encoder().encode
 _BATCH = msgspec.msgpack.Decoder(list[tuple[str, msgspec.Raw]])
 _DECODERS: dict[str, msgspec.msgpack.Decoder[Event]] = {
     kind.type.value: msgspec.msgpack.Decoder(kind)
@@ -59,14 +60,14 @@ class ForwardingSink:
 
     def emit(self, event: Event) -> None:
         """Take note of an event; see `EventSink`."""
-        limit = LIMIT_OCTETS if event.type in MUST_NOT_MISS else WAITING_OCTETS
-        item = b"" if self._octets >= limit else _encode(event)
+        before = self._octets
+        item = b"" if before >= WAITING_OCTETS and _has_no_place(event, before) else _encode(event)
         if not item or len(item) > EVENT_LIMIT_OCTETS:
             self._dropped += 1
             return
-        before = self._octets
-        self._keep(item)
-        if not before or before // BATCH_OCTETS != self._octets // BATCH_OCTETS:
+        self._items.append(item)
+        self._octets = after = before + len(item)
+        if not before or before // BATCH_OCTETS != after // BATCH_OCTETS:
             self.on_events()
 
     def has_room(self) -> bool:
@@ -96,7 +97,9 @@ class ForwardingSink:
     def take(self) -> bytes:
         """Hand over what waits, or a first part of it, encoded; b"" for nothing."""
         if self._dropped:
-            self._keep(_encode(EventsDropped(count=self._dropped)))
+            item = _encode(EventsDropped(count=self._dropped))
+            self._items.append(item)
+            self._octets += len(item)
             self._dropped = 0
         taken, octets = 0, 0
         while taken < len(self._items) and octets < BATCH_OCTETS:
@@ -111,10 +114,6 @@ class ForwardingSink:
         """Take note whether the record has room."""
         self._has_room = is_there
         self._let_on()
-
-    def _keep(self, item: bytes) -> None:
-        self._items.append(item)
-        self._octets += len(item)
 
     def _let_on(self) -> None:
         if self._waiting and self.has_room():
@@ -139,11 +138,16 @@ def unpack(batch: bytes) -> Iterator[Event]:
         raise NoEvents(f"not a batch of events: {cause}") from cause
 
 
+def _has_no_place(event: Event, octets: int) -> bool:
+    """Tell whether an event is left out where so many octets wait: too many for most."""
+    return octets >= LIMIT_OCTETS or event.type not in MUST_NOT_MISS
+
+
 def _encode(event: Event) -> bytes:
     try:
-        return _ENCODER.encode((event.type.value, event))
+        return _PACK((name_of(type(event)), event))
     except UnicodeEncodeError:
-        return _ENCODER.encode((event.type.value, _sendable(event)))
+        return _PACK((name_of(type(event)), _sendable(event)))
 
 
 def _sendable(event: Event) -> Event:

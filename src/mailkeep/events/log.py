@@ -4,8 +4,8 @@ What happens to each message and each connection is in the audit trail only: the
 a session's end with the sums. Whatever a client sends, an event is one line, of bounded length,
 without control characters.
 
-A server gathers the lines of a moment and writes them together; what is worse than information is
-written at once, with all that came before it.
+A server gathers the events of a moment and makes and writes their lines together, in a thread; what
+is worse than information is written at once, with all that came before it.
 
 Known limits: a server that is killed takes the last moment's lines with it (its trail is the
 record). Writing is synchronous, so a terminal or a journal that does not read stops the program in
@@ -26,7 +26,14 @@ from typing import TextIO
 
 from structlog.processors import LogfmtRenderer
 
-from mailkeep.events.types import Event, EventType, FieldValue, LoginFromNewPlace
+from mailkeep.events.fanout import NeverFull
+from mailkeep.events.types import (
+    Event,
+    EventType,
+    FieldValue,
+    InternalError,
+    LoginFromNewPlace,
+)
 
 
 class Style(enum.Enum):
@@ -86,8 +93,8 @@ GATHERED_S = 0.02
 """How long the first line of a moment waits for others: a person sees no difference, and a write
 and a flush for each line cost more than the line."""
 
-GATHERED_OCTETS = 64 << 10
-"""What is not written later than at once: as much as a pipe takes (pipe(7))."""
+GATHERED_EVENTS = 256
+"""With so many the lines are written at once: about as much as a pipe takes, 64 KiB (pipe(7))."""
 
 _LOGFMT = LogfmtRenderer()
 _JSON = json.JSONEncoder().encode
@@ -106,8 +113,11 @@ _SILENT = frozenset(of for of in _CLASSES if of.type in TRAIL_ONLY)
 _LEVELS = {of: _BAD_NEWS[of.type] for of in _CLASSES if of.type in _BAD_NEWS}
 """By class: an enum's member is found at four times the cost."""
 
+_MAY_WAIT = frozenset(_CLASSES) - _LEVELS.keys() - {LoginFromNewPlace}
+"""What is information whatever its fields say."""
 
-class LogSink:
+
+class LogSink(NeverFull):
     """Writes the events that an operator reads to standard error. Any thread may call it."""
 
     def __init__(
@@ -129,37 +139,39 @@ class LogSink:
         """
         self._line = _json_line if style is Style.JSON else _human_line
         self._stream = stream or sys.stderr
+        self._now_ns = now_ns
         self._writing = threading.Lock()
-        self._clock = _Clock(now_ns)
-        self._lines: deque[str] = deque()
+        self._stamps = _Stamps()
+        self._waiting: deque[tuple[int, Event]] = deque()
         self._gathering = _Gathering(gathered_s, self.flush) if gathered_s > 0 else None
+
+    def wants(self, kind: type[Event]) -> bool:
+        """Tell whether it becomes a line; see `Choosing`."""
+        return kind not in _SILENT
 
     def emit(self, event: Event) -> None:
         """Write one line, or have it written soon; see `EventSink`."""
-        if type(event) in _SILENT:
+        kind = type(event)
+        if kind in _SILENT:
             return
-        level = level_of(event)
-        text = self._line(self._clock.text(), level, event)
-        self._lines.append(text)
-        gathering = self._gathering
-        if gathering is None or level != _INFO or not gathering.takes(len(text)):
+        waiting = self._waiting
+        waiting.append((self._now_ns(), event))
+        gathering = self._gathering  # looked at after the append: what `close` writes is all
+        if gathering is None or kind not in _MAY_WAIT or len(waiting) >= GATHERED_EVENTS:
             self.flush()
-
-    def has_room(self) -> bool:
-        """Always: a line is written when it is emitted, or soon."""
-        return True
-
-    async def ready(self) -> None:
-        """Return at once: a line always has room."""
+        elif not gathering.is_awake:
+            gathering.wake()
 
     def flush(self) -> None:
         """Write what waits."""
-        # OSError, or ValueError for a closed file: whoever read it has gone, nobody to tell
-        with contextlib.suppress(OSError, ValueError), self._writing:
-            lines = [self._lines.popleft() for _ in range(len(self._lines))]
-            if lines:
-                self._stream.write("".join(lines))
-                self._stream.flush()
+        waiting = self._waiting
+        with self._writing:
+            text = "".join([self._line_of(*waiting.popleft()) for _ in range(len(waiting))])
+            # OSError, or ValueError for a closed file: whoever read it has gone, nobody to tell
+            with contextlib.suppress(OSError, ValueError):
+                if text:
+                    self._stream.write(text)
+                    self._stream.flush()
 
     def close(self) -> None:
         """Write what waits, and from now on each line at once. Safe to call twice."""
@@ -168,28 +180,33 @@ class LogSink:
             gathering.close()
         self.flush()
 
+    def _line_of(self, at_ns: int, event: Event) -> str:
+        """Return an event's line; what cannot be made one costs no other event its line."""
+        stamp = self._stamps.text(at_ns)
+        try:
+            return self._line(stamp, level_of(event), event)
+        except Exception as bug:  # noqa: BLE001  # it must not end the thread that writes
+            reason = f"the line of {type(event).__name__} cannot be made: {bug!r}"
+            return self._line(stamp, "error", InternalError(reason=reason, trace=""))
+
 
 class _Gathering:
-    """Has lines written some time after the first of them came."""
+    """Has lines written some time after the first of their events came."""
 
     def __init__(self, pause_s: float, flush: Callable[[], None]) -> None:
+        self.is_awake = False
+        """Whether what is told now will be written soon; if not, `wake` has to be called."""
         self._pause_s = pause_s
         self._flush = flush
-        self._octets = 0
         self._wanted = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
-    def takes(self, octets: int) -> bool:
-        """Tell whether a line is looked after; if not, it is to be written now."""
-        self._octets += octets
-        if self._octets >= GATHERED_OCTETS:
-            self._octets = 0
-            return False
-        if not self._wanted.is_set():
-            self._wanted.set()
-        return True
+    def wake(self) -> None:
+        """Have what waits written soon."""
+        self.is_awake = True
+        self._wanted.set()
 
     def close(self) -> None:
         """End; the caller writes what still waits."""
@@ -201,28 +218,28 @@ class _Gathering:
         while not self._closing.is_set():
             self._wanted.wait()
             self._closing.wait(self._pause_s)
-            self._wanted.clear()  # before the look: a line that comes now wakes again
-            self._octets = 0
+            self._wanted.clear()
+            self.is_awake = False  # before the look, behind `clear`: what comes now wakes again
             self._flush()
 
 
-class _Clock:
-    """The time in RFC 3339's form, always with microseconds: lines then sort as texts."""
+class _Stamps:
+    """Times in RFC 3339's form, always with microseconds: lines then sort as texts."""
 
-    __slots__ = ("_now_ns", "_second")
+    __slots__ = ("_second", "_text")
 
-    def __init__(self, now_ns: Callable[[], int]) -> None:
-        self._now_ns = now_ns
-        self._second = (-1, "")
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
 
-    def text(self) -> str:
-        """Return the time; a second's text is made once."""
-        second, rest_ns = divmod(self._now_ns(), 1_000_000_000)
-        known, text = self._second
-        if known != second:
-            text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-            self._second = (second, text)
-        return f"{text}.{rest_ns // 1000:06}Z"
+    def text(self, at_ns: int) -> str:
+        """Return a time, in nanoseconds since 1970; a second's text is made once."""
+        second, rest_ns = divmod(at_ns, 1_000_000_000)
+        if second != self._second:
+            at = datetime.fromtimestamp(second, UTC)
+            self._text = at.strftime("%Y-%m-%dT%H:%M:%S")
+            self._second = second
+        return f"{self._text}.{rest_ns // 1000:06}Z"
 
 
 def level_of(event: Event) -> str:

@@ -22,9 +22,10 @@ from mailkeep.events.records import (
     RUN_EVENTS,
     RUN_S,
     Record,
+    name_of,
     plain,
     record_from,
-    record_without_floats,
+    record_written_alike,
 )
 from mailkeep.events.types import DeletionAsked, DeletionDone, Event, FieldValue, MessageRead
 
@@ -78,7 +79,7 @@ class Run:
         }
         fields[EACH] = self.each
         known = cast("dict[str, FieldValue]", fields)
-        return record_without_floats(seq, at, self.first.type.value, known)
+        return record_written_alike(seq, at, name_of(type(self.first)), known)
 
 
 class _Form:
@@ -131,7 +132,7 @@ def merged(group: Iterable[Told]) -> list[Happened]:
     merging = _Merging()
     for told in group:
         merging.take(told.at_ns // 1000, told.event)
-    return [(_EPOCH + timedelta(microseconds=at_us), _alone(told)) for at_us, told in merging.lines]
+    return [(_EPOCH + timedelta(0, 0, at_us), _alone(told)) for at_us, told in merging.lines]
 
 
 def numbered(lines: Iterable[Happened], seq: int) -> list[Record]:
@@ -139,9 +140,12 @@ def numbered(lines: Iterable[Happened], seq: int) -> list[Record]:
     records = []
     seq += 1
     for at, told in lines:
-        record = told.record(seq, at) if isinstance(told, Run) else record_from(seq, at, told)
-        records.append(record)
-        seq += record.count
+        if isinstance(told, Run):
+            records.append(told.record(seq, at))
+            seq += len(told.each)
+        else:
+            records.append(record_from(seq, at, told))
+            seq += 1
     return records
 
 
@@ -165,13 +169,14 @@ class _Merging:
 
     def take(self, at_us: int, event: Event) -> None:
         """Make an event a part of its session's run, or a line of its own."""
-        session: str | None = getattr(event, "session", None)
         form = _FORMS.get(type(event))
         own = None if form is None else form.own_of(event)
         if form is None or own is None:
-            self._runs.pop(session, None)
+            if self._runs:
+                self._runs.pop(getattr(event, "session", None), None)
             self.lines.append((at_us, event))
             return
+        session: str | None = getattr(event, "session", None)
         runs = self._runs.get(session)
         if runs is None:
             runs = self._runs[session] = {}

@@ -134,10 +134,11 @@ class Trail:
     def emit(self, event: Event) -> None:
         """Take note of an event; see `EventSink`."""
         queue = self._queue
-        if (len(queue) >= WAITING_EVENTS or self._closing) and self._has_to_drop(event):
+        waiting = len(queue)
+        if (waiting >= WAITING_EVENTS or self._closing) and self._has_to_drop(event):
             return
         queue.append(Told(self._now_ns(), event))
-        if len(queue) >= self._wake_from:
+        if waiting + 1 >= self._wake_from:
             with self._changed:
                 self._changed.notify_all()
 

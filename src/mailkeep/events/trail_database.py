@@ -41,7 +41,11 @@ a row the longest has fewer than the 999 that SQLite's older versions take."""
 
 _ASKED_BY = ("session", "account", "peer", "device", "uidl")
 _COLUMNS = ("seq", "at", "type", *_ASKED_BY, "claimed", "fields")
-_ROW = f"({','.join('?' * len(_COLUMNS))})"
+_NULL = 0
+"""Stands for NULL where a column may have none: no text is equal to it. Given as None it would cost
+more than all the others, because sqlite3 looks each time for somebody who adapts it."""
+
+_ROW = f"({','.join([*'???', *['NULLIF(?,0)'] * (len(_ASKED_BY) + 1), '?'])})"
 _INSERTS = {
     count: f"INSERT OR REPLACE INTO {EVENTS.name} ({','.join(_COLUMNS)})"  # noqa: S608  # our names
     f" VALUES {','.join([_ROW] * count)}"
@@ -146,21 +150,23 @@ def _values_of(record: Record) -> tuple[object, ...]:
 
     A run is one row, under the number of its first event; what its events differ in is in `fields`.
     """
-    asked_by = record.fields.get
-    name_untrusted = asked_by("name")
+    known = record.fields.get
+    name_untrusted = known("name")
     return (
         record.seq,
         record.time_text.replace("T", " ")[:-1],
         record.type,
-        *[None if (value := asked_by(name)) is None else _text(value) for name in _ASKED_BY],
-        None if name_untrusted is None else fold_name(str(name_untrusted)),
+        *[
+            value if value.__class__ is str and value.isascii() else _in_column(value)
+            for value in map(known, _ASKED_BY)
+        ],
+        _NULL if name_untrusted is None else fold_name(str(name_untrusted)),
         record.fields_text,
     )
 
 
-def _text(value: FieldValue) -> str:
-    text = value if isinstance(value, str) else str(value)
-    return text if text.isascii() else storable(text)
+def _in_column(value: FieldValue | None) -> str | int:
+    return _NULL if value is None else storable(str(value))
 
 
 def _last_agreed(database: Database, folder: Path) -> int:
