@@ -53,9 +53,10 @@ class Dialogue:
             ClosedByUs: it must be closed, and the client was told why if it is told at all.
         """
         while True:
-            event = self._judge(await self._next_event())
-            if not isinstance(event, Refused):
+            event = await self._next_event()
+            if not isinstance(event, _NO_COMMANDS):
                 return event
+            self._judge(event)
 
     def next_at_hand(self) -> Command | Refused | None:
         """Return the next legal command that has arrived whole, or a line that was answered here.
@@ -70,7 +71,7 @@ class Dialogue:
         event = self.core.next_event()
         if event is NEED_DATA:
             return None
-        return self._judge(event)
+        return self._judge(event) if isinstance(event, _NO_COMMANDS) else event
 
     async def next_response(self) -> Secret | None:
         """Return the client's next answer in an AUTH exchange, None when the exchange is over.
@@ -111,10 +112,8 @@ class Dialogue:
         """Ask for the next answer in an AUTH exchange."""
         self.wire.write(self.core.challenge(data))
 
-    def _judge(self, event: Event) -> Command | Refused:
-        """Answer a line that is no command; return what it was."""
-        if not isinstance(event, _NO_COMMANDS):
-            return event
+    def _judge(self, event: Refused | HangUp | SaslResponse | NeedData) -> Refused:
+        """Answer a line that is no command."""
         if isinstance(event, Refused):
             self._refuse(event)
             return event

@@ -97,9 +97,9 @@ class Session:
         Raises:
             TlsFailed: the context leaves nothing to offer.
         """
-        self._take(b"")
+        self.receive(b"")
 
-    def receive(self, octets: bytes) -> bytes:
+    def receive(self, octets: bytes | memoryview) -> bytes:
         """Take what the peer sent and return the plaintext that became readable.
 
         Raises:
@@ -107,13 +107,34 @@ class Session:
             CertificateRefused: the peer's certificate cannot be trusted.
         """
         room = self._feed_octets
-        if len(octets) <= room:
-            return self._take(octets)
-        view = memoryview(octets)
-        starts = range(0, len(octets), room)
-        return b"".join([self._take(view[start : start + room]) for start in starts])
+        if len(octets) > room:
+            view = memoryview(octets)
+            starts = range(0, len(octets), room)
+            return b"".join([self.receive(view[start : start + room]) for start in starts])
+        if self.peer_closed:  # what follows a close_notify is nobody's (RFC 8446 6.1)
+            return b""
+        incoming, tls = self._incoming, self._tls
+        incoming.write(octets)
+        plaintext: list[bytes] = []
+        try:
+            if not self.established:
+                self._shake_hands()
+            # A read takes a whole record, so nothing stays behind once the input is empty.
+            while incoming.pending:
+                piece = tls.read(_RECORD_OCTETS)
+                if not piece:
+                    self.peer_closed = True
+                    break
+                plaintext.append(piece)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:  # both sides have closed now
+            self.peer_closed = True
+        except ssl.SSLError as cause:
+            raise self._failure(cause) from cause
+        return plaintext[0] if len(plaintext) == 1 else b"".join(plaintext)
 
-    def send(self, plaintext: bytes) -> bytes:
+    def send(self, plaintext: bytes | memoryview) -> bytes:
         """Return the octets that carry `plaintext`, and before them any that waited.
 
         Raises:
@@ -122,19 +143,10 @@ class Session:
         """
         if len(plaintext) > _RECORD_OCTETS:
             return b"".join(self.send_pieces((plaintext,)))
-        return self._seal(plaintext) if plaintext else b""
-
-    def send_pieces(self, plaintext: Sequence[bytes]) -> list[bytes]:
-        """Return a record in each of the octets that carry `plaintext`, piece behind piece.
-
-        Raises:
-            TlsFailed: see `send`.
-        """
-        return [self._seal(record) for record in _in_records(plaintext)]
-
-    def _seal(self, record: bytes | memoryview) -> bytes:
+        if not plaintext:
+            return b""
         try:
-            self._tls.write(record)  # into memory: all of it
+            self._tls.write(plaintext)  # into memory: all of it
             return self._outgoing.read()
         except ssl.SSLWantReadError as cause:
             # OpenSSL says nothing in the middle of a handshake message, not even one that comes
@@ -142,6 +154,14 @@ class Session:
             raise TlsFailed("the peer has not ended a handshake message") from cause
         except ssl.SSLError as cause:
             raise self._failure(cause) from cause
+
+    def send_pieces(self, plaintext: Sequence[bytes | memoryview]) -> list[bytes]:
+        """Return a record in each of the octets that carry `plaintext`, piece behind piece.
+
+        Raises:
+            TlsFailed: see `send`.
+        """
+        return [self.send(record) for record in _in_records(plaintext)]
 
     def output(self) -> bytes:
         """Return what waits to be sent."""
@@ -186,31 +206,6 @@ class Session:
             client_certificate=self.peer_certificate,
         )
 
-    def _take(self, octets: bytes | memoryview) -> bytes:
-        """Do what can be done with these octets; return the plaintext."""
-        if self.peer_closed:  # what follows a close_notify is nobody's (RFC 8446 6.1)
-            return b""
-        incoming, tls = self._incoming, self._tls
-        incoming.write(octets)
-        plaintext: list[bytes] = []
-        try:
-            if not self.established:
-                self._shake_hands()
-            # A read takes a whole record, so nothing stays behind once the input is empty.
-            while incoming.pending:
-                piece = tls.read(_RECORD_OCTETS)
-                if not piece:
-                    self.peer_closed = True
-                    break
-                plaintext.append(piece)
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLZeroReturnError:  # both sides have closed now
-            self.peer_closed = True
-        except ssl.SSLError as cause:
-            raise self._failure(cause) from cause
-        return plaintext[0] if len(plaintext) == 1 else b"".join(plaintext)
-
     def _shake_hands(self) -> None:
         self._tls.do_handshake()
         self.peer_certificate = self._tls.getpeercert(binary_form=True)
@@ -229,7 +224,7 @@ class Session:
         return TlsFailed(text)
 
 
-def _in_records(pieces: Sequence[bytes]) -> Iterator[bytes | memoryview]:
+def _in_records(pieces: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview]:
     """Cut pieces into full records, and copy only where a record takes from two of them."""
     begun: list[bytes | memoryview] = []
     begun_octets = 0

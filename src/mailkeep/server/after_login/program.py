@@ -98,6 +98,7 @@ class _Program:
         "_left_octets",
         "_listing",
         "_marks",
+        "_may_need_utf8",
         "_owes_time",
         "_session",
         "_telling",
@@ -112,6 +113,8 @@ class _Program:
         self._telling = session.telling
         self._listing = session.maildrop.listing
         self._count = len(self._listing)
+        self._may_need_utf8 = session.offers.utf8 and not dialogue.utf8
+        """Whether messages are kept from this client, for it has not said UTF8 before its login."""
         self._marks = Marks(self._listing)
         self._under_way: Begun | None = None
         self._verb = ""
@@ -278,7 +281,9 @@ class _Program:
     def _send_at_hand(self, number: MessageNumber) -> bool:
         """Answer RETR, if nothing of it has to be waited for."""
         found = self._find(number)
-        if isinstance(found, Err) or self._needs_utf8(found) or not self._telling.has_room():
+        if isinstance(found, Err) or not self._telling.has_room():
+            return False
+        if self._may_need_utf8 and self._needs_utf8(found):
             return False
         message = self._session.maildrop.at_hand(found)
         if message is None:
@@ -296,7 +301,7 @@ class _Program:
         if isinstance(found, Err):
             self._dialogue.answer(found)
             return
-        if self._needs_utf8(found):
+        if self._may_need_utf8 and self._needs_utf8(found):
             self._dialogue.answer(replies.UTF8_NEEDED)
             return
         if not self._telling.has_room():
@@ -315,8 +320,6 @@ class _Program:
 
     def _needs_utf8(self, index: Index) -> bool:
         """Tell whether this message may go only to a client that said UTF8 (RFC 6856 section 5)."""
-        if self._dialogue.utf8 or not self._session.offers.utf8:
-            return False
         return self._session.maildrop.is_internationalised(index)
 
     async def _send_body(self, body: Body, index: Index, body_lines: int | None) -> None:
