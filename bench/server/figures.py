@@ -14,6 +14,9 @@ from bench.server.rows import Row
 LENIENT = 2.0
 """Times its target a ratio may be before it fails a run: another machine has other ratios."""
 
+SLACK = 1.3
+"""Times what was reached a ratio may be where that is already more."""
+
 
 class Side(enum.Enum):
     """Who is measured."""
@@ -83,6 +86,12 @@ class Measured:
         """Return what the ratio may be at most; None where nothing was promised."""
         return {Side.RIVAL: self.row.to_rival, Side.FLOOR: self.row.to_floor}.get(other)
 
+    def limit(self, other: Side) -> float | None:
+        """Return beyond which ratio the run fails; None where nothing was promised."""
+        reached = {Side.RIVAL: self.row.reached_to_rival, Side.FLOOR: self.row.reached_to_floor}
+        target = self.target(other)
+        return None if target is None else max(LENIENT * target, SLACK * reached[other])
+
     def verdict(self, other: Side) -> Verdict | None:
         """Return how the ratio stands; None where there is no ratio or no target."""
         ratio, target = self.ratio(other), self.target(other)
@@ -97,7 +106,7 @@ def judge(ratio: float, target: float) -> Verdict:
 
 
 def failures(measured: Measured) -> list[str]:
-    """Return why a row fails the run: a server that failed, or a ratio that is far off.
+    """Return why a row fails the run: a server that failed, or a ratio beyond its limit.
 
     A comparison that should be there and is not fails as well: nothing is skipped silently.
     """
@@ -105,11 +114,15 @@ def failures(measured: Measured) -> list[str]:
         return [f"{measured.row.name}: {measured.problem}"]
     found = []
     for other in (Side.RIVAL, Side.FLOOR):
-        target, ratio = measured.target(other), measured.ratio(other)
-        if target is None:
+        limit, ratio = measured.limit(other), measured.ratio(other)
+        if limit is None:
             continue
         if ratio is None:
             found.append(f"{measured.row.name}: no figure for {other.value}")
-        elif measured.verdict(other) is Verdict.FAR_OFF:
-            found.append(f"{measured.row.name}: {ratio:.2f} of {other.value}, target {target}")
+        elif ratio > limit:
+            target = measured.target(other)
+            found.append(
+                f"{measured.row.name}: {ratio:.2f} of {other.value}, limit {limit:.2f},"
+                f" target {target}"
+            )
     return found

@@ -1,7 +1,9 @@
 """The comparison of servers: what a ratio is, when it is a failure, and what counts for nothing."""
 
+from dataclasses import replace
+
 import pytest
-from bench.server.figures import LENIENT, Figure, Measured, Side, Verdict, failures, judge
+from bench.server.figures import LENIENT, SLACK, Figure, Measured, Side, Verdict, failures, judge
 from bench.server.rows import ROWS, Row, Unit
 
 ROW = Row("row", "some work", Unit.SESSION, to_rival=0.4, to_floor=1.1)
@@ -41,8 +43,20 @@ def test_a_target_is_the_most_that_is_good(ratio: float, verdict: Verdict) -> No
 def test_a_ratio_far_off_fails_the_run_and_a_missed_one_does_not() -> None:
     """Another machine has other ratios; twice as bad is no other machine."""
     assert failures(measured(0.5, 1.0, 0.5)) == []
-    assert failures(measured(0.9, 1.0, 0.9)) == ["row: 0.90 of Dovecot, target 0.4"]
-    assert failures(measured(0.3, 1.0, 0.1)) == ["row: 3.00 of C responder, target 1.1"]
+    assert failures(measured(0.9, 1.0, 0.9)) == ["row: 0.90 of Dovecot, limit 0.80, target 0.4"]
+    assert failures(measured(0.3, 1.0, 0.1)) == ["row: 3.00 of C responder, limit 2.20, target 1.1"]
+
+
+def test_what_was_reached_is_kept_where_a_target_is_far() -> None:
+    """A row that has never been within twice its target still fails when it gets worse."""
+    row = replace(ROW, reached_to_floor=4.0)
+    at_most = 4.0 * SLACK
+    good, bad = (replace(measured(it, 10 * it, 1.0), row=row) for it in (at_most, at_most + 0.1))
+    assert failures(good) == []
+    assert failures(bad) == ["row: 5.30 of C responder, limit 5.20, target 1.1"]
+    assert bad.verdict(Side.FLOOR) is Verdict.FAR_OFF
+    near = replace(ROW, reached_to_floor=0.5)
+    assert failures(replace(measured(0.22, 1.0, 0.1), row=near)) == []
 
 
 def test_what_should_be_compared_and_is_not_fails_the_run() -> None:
