@@ -1,11 +1,13 @@
 """`mailkeep serve` says when it listens, or in one line why it cannot."""
 
 import socket
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.cli.conftest import Run
-from tests.harness.site import start_serving
+from tests.harness.programs import run
+from tests.harness.site import python_path, start_serving
 
 from mailkeep.cli.init import settings_text
 from mailkeep.site import Service
@@ -62,3 +64,22 @@ def test_a_missing_database_is_no_empty_one(mailkeep: Run, site: Path) -> None:
     assert done.code == 1
     assert done.err.startswith("error: database ")
     assert not (site / "mailkeep.db").exists()
+
+
+def test_a_server_imports_no_reader_of_commands(site: Path) -> None:
+    """It would keep it for weeks: what a process has imported it never lets go of."""
+    (site / "mailkeep.db").unlink()  # it ends when it has imported all that it serves with
+    probe = (
+        "import sys; from mailkeep.cli.entry import run;"
+        f" assert run(['--site', {str(site)!r}, 'serve']) == 1;"
+        " assert 'mailkeep.app.serving' in sys.modules;"
+        " sys.exit('typer' in sys.modules and 'typer is there' or 0)"
+    )
+    done = run([sys.executable, "-c", probe], environment=python_path(), check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_stands_behind_serve_is_read(mailkeep: Run) -> None:
+    """Help is shown, and what nobody knows is wrong usage: neither starts a server."""
+    assert "Serve the site's mail" in mailkeep("serve", "--help").out
+    assert mailkeep("serve", "--fast").code == 2

@@ -23,7 +23,7 @@ from mailkeep.accounts.generated import generate_password
 from mailkeep.cli.deliver import deliver_message
 from mailkeep.cli.demo_mail import generate_mail
 from mailkeep.cli.init import make_site, settings_text
-from mailkeep.cli.serve import Listening, run_server
+from mailkeep.cli.serving import Listening, run_server
 from mailkeep.cli.site_option import open_accounts
 from mailkeep.cli.talk import say, show, show_table
 from mailkeep.site import Service, Site, read_site

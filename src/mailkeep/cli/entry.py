@@ -1,8 +1,8 @@
 """Where `mailkeep` starts and where every failure ends: in a line or two and an exit code.
 
-`deliver` runs once a mail and `fetch` once in a few minutes, so both are found here, before typer
-is even imported. MTAs read the exit code of `deliver`: nothing that happens to it ends in a code
-that makes an MTA give the mail up.
+`deliver` runs once a mail, `fetch` once in a few minutes, and `serve` keeps what it imports for
+weeks, so they are found here, before typer is even imported. MTAs read the exit code of `deliver`:
+nothing that happens to it ends in a code that makes an MTA give the mail up.
 """
 
 import os
@@ -41,6 +41,8 @@ def run(arguments: Sequence[str]) -> int:
             return _guarded(lambda: _run_delivery(site, rest[1:]), failed=EXIT_TRY_AGAIN)
         case ["fetch"]:
             return _guarded(lambda: _run_fetch(rest[1:]), failed=ExitCode.WRONG)
+        case ["serve"] if len(rest) == 1:  # what stands behind it, be it --help, is for typer
+            return _guarded(lambda: _run_server(site), failed=ExitCode.WRONG)
         case _:
             return _guarded(lambda: _run_command(arguments), failed=ExitCode.WRONG)
 
@@ -75,6 +77,13 @@ def _run_fetch(rest: Sequence[str]) -> int:
     from mailkeep.cli.fetch.commands import run_fetch
 
     return run_told(lambda: run_fetch(rest))
+
+
+def _run_server(site: Path | None) -> int:
+    from mailkeep.cli.ending import run_told
+    from mailkeep.cli.serving import serve_site
+
+    return run_told(lambda: serve_site(site))
 
 
 def _skip_site(arguments: Sequence[str]) -> tuple[Path | None, Sequence[str]]:
