@@ -26,6 +26,7 @@ from mailkeep.server.connection import (
     Connection,
 )
 from mailkeep.server.small_reads import ARRIVAL_OCTETS
+from mailkeep.server.turnstile import WORKS_A_TURN, Turnstile
 from mailkeep.site import Endpoint, Limits
 
 LIMITS = Limits()
@@ -64,6 +65,24 @@ class Echoing:
 
 def a_connection() -> Connection:
     return Connection(asyncio.get_running_loop(), PEER, LIMITS, lambda _: None, lambda _: None)
+
+
+async def test_strangers_stand_in_one_queue_and_who_is_known_in_none() -> None:
+    """Hundreds that arrive at once are taken a few in each turn of the loop."""
+    loop = asyncio.get_running_loop()
+    turnstile = Turnstile(loop)
+    strangers = [
+        Connection(loop, PEER, LIMITS, lambda _: None, lambda _: None, turnstile=turnstile)
+        for _ in range(3 * WORKS_A_TURN)
+    ]
+    known = a_connection()
+    for connection in (*strangers, known):
+        FakeTransport(connection).send(b"x")
+    assert sum(bool(one._arrived) for one in strangers) <= WORKS_A_TURN
+    assert all(one.has_arrived for one in strangers)
+    assert known._arrived
+    await settle()
+    assert all(one._arrived for one in strangers)
 
 
 async def test_nothing_is_read_from_a_client_that_does_not_read() -> None:

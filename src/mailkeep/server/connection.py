@@ -122,7 +122,7 @@ class Connection(SmallReads):
             on_start: told when octets can flow.
             on_end: told when the socket is closed.
             on_login: told when somebody has logged in.
-            turnstile: what arrives before that passes it; one of its own unless given.
+            turnstile: what arrives before that passes it, if it is given.
         """
         self.peer = peer
         self.source = source_of(peer)
@@ -136,7 +136,7 @@ class Connection(SmallReads):
         self._on_end = on_end
         self._on_login = on_login
         self._transport: asyncio.Transport
-        self._turnstile = turnstile or Turnstile(loop)
+        self._turnstile = turnstile
         self._queued = 0
         """Pieces that arrived and wait at the turnstile: one, for reading is paused meanwhile."""
         self._channel: Channel = PLAIN
@@ -345,11 +345,12 @@ class Connection(SmallReads):
 
     def data_received(self, data: bytes) -> None:
         """Take octets off the wire; those of a stranger when it is his turn."""
-        if self._logged_in and not self._queued:
+        turnstile = self._turnstile
+        if turnstile is None or (self._logged_in and not self._queued):
             self._take(data)
             return
         self._queued += 1
-        if not self._turnstile.enter(lambda: self._take_queued(data)):
+        if not turnstile.enter(lambda: self._take_queued(data)):
             self._pause_reading()
 
     def _take_queued(self, data: bytes) -> None:
@@ -413,7 +414,7 @@ class Connection(SmallReads):
 
     def eof_received(self) -> bool:
         """Note that the client sends no more; what it sent is still answered."""
-        if self._queued:
+        if self._turnstile is not None and self._queued:
             self._turnstile.enter(self._end_input)
         else:
             self._end_input()
