@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailkeep.maildrop import Listing
+from mailkeep.pop3 import TERMINATOR
 from mailkeep.server.after_login import listings
 from mailkeep.server.after_login.listings import SCAN, UNIQUE_IDS, Lines
 from mailkeep.server.after_login.marks import Marks
-from mailkeep.values import Index, Octets, Uidl
+from mailkeep.values import UIDL_LIMIT_OCTETS, Index, Octets, Uidl
 
 LINES = pytest.mark.parametrize("lines", [SCAN, UNIQUE_IDS])
 
@@ -40,7 +41,7 @@ def test_a_body_has_a_line_for_each_message_that_is_not_marked(
     listing = a_listing(messages)
     marks = Marks(listing)
     for place in marked & set(range(messages)):
-        marks.mark(Index(place))
+        marks.mark(Index(place), listing.uidl(Index(place)))
     for _ in range(2):
         assert b"".join(lines.pieces(listing, marks)) == expected(lines, listing, marked)
     unmarked = Marks(listing)
@@ -69,11 +70,30 @@ def test_a_long_body_goes_in_pieces_and_none_is_the_terminator_alone(
     assert len(pieces[-1]) > len(b".\r\n")
 
 
-def test_a_very_big_listing_is_not_kept() -> None:
-    """A megabyte for each big maildrop would be too much."""
-    listing = a_listing(listings.KEPT_MESSAGES + 1)
-    list(SCAN.pieces(listing, Marks(listing)))
-    assert listing.kept(SCAN.name) is None
+@LINES
+def test_a_very_big_listing_is_not_kept(lines: Lines) -> None:
+    """What is kept in memory is bounded; 100,000 messages are not too many."""
+    assert listings.KEPT_MESSAGES > 100_000
+    for more in (0, 1):
+        listing = a_listing(listings.KEPT_MESSAGES + more)
+        list(lines.pieces(listing, Marks(listing)))
+        assert (listing.kept(lines.name) is None) is bool(more)
+
+
+def test_the_longest_listing_that_is_kept_has_no_more_than_that() -> None:
+    """Even if every unique-id is as long as one may be (RFC 1939 section 7)."""
+    line = len(b"%d %b\r\n" % (listings.KEPT_MESSAGES, b"x" * UIDL_LIMIT_OCTETS))
+    assert line * listings.KEPT_MESSAGES + len(TERMINATOR) <= listings.KEPT_OCTETS
+
+
+@LINES
+def test_who_goes_in_the_midst_leaves_no_half_a_listing(lines: Lines) -> None:
+    """A client that hangs up during its listing is followed by one that gets the whole."""
+    listing = a_listing(2 * listings.LINES_A_PIECE + 1)
+    next(lines.pieces(listing, Marks(listing)))
+    assert listing.kept(lines.name) is None
+    for _ in range(2):
+        assert b"".join(lines.pieces(listing, Marks(listing))) == expected(lines, listing, set())
 
 
 @given(st.integers(0, 5 * listings.PIECE_OCTETS))

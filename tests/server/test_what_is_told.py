@@ -1,5 +1,6 @@
 """What the log is told, and what it must never be told."""
 
+import asyncio
 import base64
 import shlex
 
@@ -9,6 +10,9 @@ from tests.server.talking import Talk
 
 from mailkeep.events import EventType
 from mailkeep.events.log import LogSink
+from mailkeep.maildrop import Listing
+from mailkeep.server.after_login.telling import TOLD_A_TURN, Telling, Who
+from mailkeep.values import Octets, Uidl
 
 SECRET = b"Tr0ub4dor and 3"
 
@@ -82,3 +86,20 @@ async def test_a_name_cannot_forge_a_line_or_a_field(
     assert fields["event"] == "login refused"
     assert fields["level"] == "warning"
     assert "account" not in fields
+
+
+async def test_what_was_removed_is_told_some_at_a_time_and_all_in_any_case() -> None:
+    """A hundred thousand events in one turn would hold up everybody, and be more than has room."""
+    sink, room = Recorder(), asyncio.Event()
+    uidls = [Uidl(b"%d" % number) for number in range(2 * TOLD_A_TURN + 1)]
+    listing = Listing((uidl, Octets(1)) for uidl in uidls)
+    telling = Telling(sink, Who("session", "alice@example.com", "192.0.2.7:40000", None), listing)
+    sink.room = room
+    task = asyncio.create_task(telling.removed(uidls))
+    await asyncio.sleep(0)
+    assert len(sink.events) == TOLD_A_TURN
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    told = [fields["uidl"] for fields in sink.of(EventType.DELETION_DONE)]
+    assert told == [uidl.decode() for uidl in uidls]

@@ -13,7 +13,7 @@ class Marks:
 
     def __init__(self, listing: Listing) -> None:
         self._listing = listing
-        self._marked: set[Index] = set()
+        self._marked: dict[Index, Uidl] = {}
         self._marked_octets = 0
 
     def __contains__(self, index: Index) -> bool:
@@ -24,9 +24,14 @@ class Marks:
         """How many messages are marked."""
         return len(self._marked)
 
-    def mark(self, index: Index) -> None:
-        """Mark a message that is not marked."""
-        self._marked.add(index)
+    def mark(self, index: Index, uidl: Uidl) -> None:
+        """Mark a message that is not marked.
+
+        Args:
+            index: its place.
+            uidl: its unique-id.
+        """
+        self._marked[index] = uidl
         self._marked_octets += self._listing.octets(index)
 
     def clear(self) -> None:
@@ -36,7 +41,7 @@ class Marks:
 
     def uidls(self) -> frozenset[Uidl]:
         """Return what is to be removed."""
-        return frozenset(self._listing.uidl(index) for index in self._marked)
+        return frozenset(self._marked.values())
 
     def remaining(self) -> Iterator[Index]:
         """Yield the messages that are not marked, in order."""

@@ -256,8 +256,9 @@ class _Program:
             return found
         if not self._session.may_delete:
             return replies.MAY_NOT_DELETE
-        self._marks.mark(found)
-        self._telling.marked(self._listing.uidl(found))
+        uidl = self._listing.uidl(found)
+        self._marks.mark(found, uidl)
+        self._telling.marked(uidl)
         return replies.MARKED
 
     def _list_one(self, number: MessageNumber, lines: listings.Lines) -> Reply:
@@ -381,7 +382,7 @@ class _Program:
             return replies.NOT_ALL_REMOVED
         finally:
             await maildrop.close()
-        self._telling.removed(removal.removed)
+        await self._telling.removed(removal.removed)
         if removal.failed:
             self._telling.not_removed(len(removal.failed), "the store could not remove them")
             return replies.NOT_ALL_REMOVED

@@ -1,11 +1,17 @@
 """What a session did: told event by event for the audit trail, and summed up for the log."""
 
+import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from mailkeep.events import EventSink
 from mailkeep.events import types as events
 from mailkeep.maildrop import Listing
 from mailkeep.values import Index, Uidl
+
+TOLD_A_TURN = 500
+"""Removed messages that are told of before others have their turn: some 5 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +122,19 @@ class Telling:
                 )
             )
 
-    def removed(self, uidls: tuple[Uidl, ...]) -> None:
-        """Tell of messages that are gone."""
+    async def removed(self, uidls: Sequence[Uidl]) -> None:
+        """Tell of messages that are gone, some in each of the loop's turns, and all in any case."""
         self._removed += len(uidls)
+        untold = iter(uidls)
+        try:
+            while some := tuple(islice(untold, TOLD_A_TURN)):
+                self._tell_removed(some)
+                await self._sink.ready()
+                await asyncio.sleep(0)
+        finally:
+            self._tell_removed(untold)
+
+    def _tell_removed(self, uidls: Iterable[Uidl]) -> None:
         who = self._who
         for uidl in uidls:
             self._sink.emit(
