@@ -271,7 +271,8 @@ class OpenMaildir:
         with SizeIndex(messages.indexes.sizes) as index:
             index.forget(removed)
         messages.digests.forget(removed)
-        gone = (u for u, base in asked.items() if base not in files.removed | files.failed)
+        known = files.removed | files.failed
+        gone = (uidl for uidl, base in asked.items() if base not in known)
         return Removal(
             removed=tuple(uidl for uidl, base in asked.items() if base in files.removed),
             gone=tuple(gone),
