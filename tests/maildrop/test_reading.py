@@ -194,9 +194,9 @@ async def test_a_short_message_takes_one_hop(site: MaildirSite, reads: list[int]
     maildrop = await site.open()
     reads.clear()
     body = await maildrop.read(Index(0))
-    assert reads == [2, 0]
+    assert reads == [2]  # more was asked for: that is the end of the file
     assert await all_pieces(body) == [b"x\r\n"]
-    assert reads == [2, 0]
+    assert reads == [2]
     await maildrop.close()
 
 

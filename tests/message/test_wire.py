@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailkeep.message import WireCounter, WireDigest, WireForm
+from mailkeep.message import WireCounter, WireDigest, WireForm, digest_of
 
 HAZARDS = {
     "nothing": (b"", b""),
@@ -110,3 +110,5 @@ def test_what_is_found_out_of_a_message_is_of_its_wire_form(
     assert (digest.octets, digest.sha256) == (len(wire), hashlib.sha256(wire).hexdigest())
     assert digest.is_as_fed == (stored == wire)
     assert digest.is_dot_free == (not wire.startswith(b".") and b"\n." not in wire)
+    whole = bytes.fromhex(digest.sha256), digest.is_dot_free
+    assert digest_of(wire) == whole

@@ -2,6 +2,14 @@
 
 from mailkeep.message.dots import DotSearch
 from mailkeep.message.top import TopCut
-from mailkeep.message.wire import WireCounter, WireDigest, WireForm, wire_form
+from mailkeep.message.wire import WireCounter, WireDigest, WireForm, digest_of, wire_form
 
-__all__ = ["DotSearch", "TopCut", "WireCounter", "WireDigest", "WireForm", "wire_form"]
+__all__ = [
+    "DotSearch",
+    "TopCut",
+    "WireCounter",
+    "WireDigest",
+    "WireForm",
+    "digest_of",
+    "wire_form",
+]

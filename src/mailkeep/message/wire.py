@@ -70,6 +70,15 @@ def wire_form(stored: bytes) -> bytes:
     return wire if wire.endswith(_CRLF) or not wire else wire + _CRLF
 
 
+def digest_of(wire: bytes) -> tuple[bytes, bool]:
+    """Return the SHA-256 of a whole message in wire form, and whether none of its lines begins with
+    a dot: what `WireDigest` finds out piece by piece.
+    """
+    dots = DotSearch()
+    dots.feed(wire)
+    return hashlib.sha256(wire).digest(), not dots.found
+
+
 def _wire_form(chunk: bytes) -> bytes:
     """Return the wire form of a chunk by itself.
 

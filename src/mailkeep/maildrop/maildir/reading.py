@@ -21,7 +21,7 @@ from mailkeep.maildrop.hops import outcome
 from mailkeep.maildrop.maildir.digests import AS_SENT, DOT_FREE, Digest
 from mailkeep.maildrop.maildir.stamps import stamp_of
 from mailkeep.maildrop.seam import MessageUnreadable, WholeMessage
-from mailkeep.message import TopCut, WireDigest, WireForm, wire_form
+from mailkeep.message import TopCut, WireDigest, WireForm, digest_of, wire_form
 
 PIECE_OCTETS = 1 << 17
 """Read at once. It stays in the processor's cache on its way (measured: 64 KiB to 1 MiB are alike);
@@ -231,8 +231,8 @@ def start_reading(
     Raises:
         MessageUnreadable: reading failed, or the size is not what was announced.
     """
-    if body_lines is None and known.digest and known.stored_octets < PIECE_OCTETS:
-        whole = _read_short(descriptor, known, known.digest)
+    if body_lines is None and known.stored_octets < PIECE_OCTETS:
+        whole = _read_short(descriptor, known)
         if whole is not None:
             return whole
     file = MessageFile(descriptor, known, body_lines=body_lines)
@@ -240,8 +240,8 @@ def start_reading(
     return WholeMessage(piece, file.sha256, file.is_dot_free) if file.ended else (file, piece)
 
 
-def _read_short(descriptor: int, known: Known, digest: Digest) -> WholeMessage | None:
-    """Read a short message that is as it was, in one step; `None` if it is any different.
+def _read_short(descriptor: int, known: Known) -> WholeMessage | None:
+    """Read a short message in one step; `None` if it is not what it is known to be.
 
     Less than was asked for is the end of a file, and what is wrong is found by who reads on.
     """
@@ -251,10 +251,24 @@ def _read_short(descriptor: int, known: Known, digest: Digest) -> WholeMessage |
         return None
     if len(stored) != known.stored_octets:
         return None
-    whole = _whole(stored, known.announced, digest)
+    if known.digest is None:
+        whole = _find_out(stored, known)
+    else:
+        whole = _whole(stored, known.announced, known.digest)
     if whole is not None:
         os.close(descriptor)
     return whole
+
+
+def _find_out(stored: bytes, known: Known) -> WholeMessage | None:
+    """Return a message that was read for the first time, if it is as long as was announced."""
+    wire = wire_form(stored)
+    if len(wire) != known.announced:
+        return None
+    sha256, is_dot_free = digest_of(wire)
+    is_as_sent = len(wire) == len(stored)  # the wire form only ever grows
+    known.on_digest(sha256, AS_SENT * is_as_sent | DOT_FREE * is_dot_free)
+    return WholeMessage(wire, sha256.hex(), is_dot_free)
 
 
 def read_at_once(
