@@ -374,3 +374,83 @@ def test_what_cannot_be_opened_is_not_cached(tmp_path: Path) -> None:
     assert descriptor != NOT_CACHED
     assert not os.get_inheritable(descriptor)
     os.close(descriptor)
+
+
+LONG = b"Subject: long\n\n" + b".x\n" * 100_000
+
+
+async def warm_up_long(store: MaildirStore, maildir: Path) -> bytes:
+    """Let the store learn all there is to know of a third message, a long one; return its wire."""
+    (maildir / "new" / "3.long").write_bytes(LONG)
+    wire = LONG.replace(b"\n", b"\r\n")
+    for _ in range(2):
+        session = await open_alice(store)
+        assert await read_all(session) == [WIRE, WIRE, wire]
+        await session.close()
+        await outcome(store._files.submit(lambda: None))  # behind the writing of digests
+    return wire
+
+
+async def test_a_long_message_is_begun_and_read_without_a_thread(
+    store: MaildirStore, maildir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Piece by piece, as long as the system has it in memory."""
+    wire = await warm_up_long(store, maildir)
+    hops = Hops(monkeypatch, store)
+    session = await open_alice(store)
+    assert session.at_hand(Index(2)) is None
+    assert await read_all(session) == [WIRE, WIRE, wire]
+    await session.close()
+    assert hops.count == 0
+
+
+def write_other_lines(path: Path) -> None:
+    """Put a message there that is as long as the other was."""
+    path.write_bytes(LONG.replace(b".x", b".y"))
+    os.utime(path, ns=(5, 5))
+
+
+def cannot_be_asked(_: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(os, "fstat", fail)
+
+
+def is_not_in_memory(_: Path, patch: pytest.MonkeyPatch) -> None:
+    def preadv(*_: object) -> int:
+        raise BlockingIOError
+
+    patch.setattr(os, "preadv", preadv)
+
+
+def is_another(path: Path, _: pytest.MonkeyPatch) -> None:
+    path.unlink()
+    write_other_lines(path)
+
+
+def is_a_pipe(path: Path, _: pytest.MonkeyPatch) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [cannot_be_asked, is_not_in_memory, is_another, is_a_pipe],
+    ids=lambda it: it.__name__,
+)
+async def test_a_long_message_that_is_not_as_it_was_is_left_to_a_thread(
+    store: MaildirStore,
+    maildir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    happens: Callable[[Path, pytest.MonkeyPatch], None],
+) -> None:
+    """Nothing of it is handed out, and nothing is left open."""
+    await warm_up_long(store, maildir)
+    session = await open_alice(store)
+    path = maildir / "new" / "3.long"
+    begun = session._messages.begin_at_once(Index(2))
+    assert begun is not None
+    begun[0].close()
+    with monkeypatch.context() as patch:
+        happens(path, patch)
+        assert session._messages.begin_at_once(Index(2)) is None
+    assert [path for path in open_files() if path.is_relative_to(maildir)] == []
+    await session.close()

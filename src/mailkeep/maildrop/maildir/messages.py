@@ -26,6 +26,7 @@ from mailkeep.maildrop.maildir.reading import (
     PIECE_OCTETS,
     Known,
     Started,
+    begin_at_once,
     read_at_once,
     start_reading,
 )
@@ -206,6 +207,19 @@ class Messages:
         if descriptor == NOT_CACHED:
             return None
         return read_at_once(descriptor, reach.device, octets, digest)
+
+    def begin_at_once(self, index: Index) -> Started | None:
+        """Return the first piece of a long message under the same conditions as `at_hand`."""
+        reach = self.maildir.reach
+        digest = self.digests.in_memory(index)
+        octets = self.snapshot.octets[index]
+        if reach is None or digest is None or octets < PIECE_OCTETS:
+            return None
+        descriptor = reach.open_at_once(digest.base, self.maildir.places)
+        if descriptor == NOT_CACHED:
+            return None
+        count_again = partial(self._count_again, digest.base)
+        return begin_at_once(descriptor, reach.device, octets, digest, count_again)
 
     def _read_ahead(self, folders: Folders, index: Index, room_octets: int) -> ReadAhead:
         """Read small messages behind this one; what is wrong is told when it is asked for."""

@@ -298,6 +298,43 @@ def read_at_once(
     return _whole(bytes(arriving[:count]), announced, digest) if count == status.st_size else None
 
 
+def begin_at_once(
+    descriptor: int,
+    device: int,
+    announced: int,
+    digest: Digest,
+    on_wrong_size: Callable[[], None],
+) -> "Started | None":
+    """Read the first piece of a long message as `read_at_once` reads a short one.
+
+    Args:
+        descriptor: of whatever has the message's name; closed unless it is returned.
+        device: `st_dev` of the message's file.
+        announced: the octets of the whole wire form.
+        digest: what was found out when it was read before.
+        on_wrong_size: see `Known`.
+    """
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        os.close(descriptor)
+        return None
+    if status.st_dev != device or stamp_of(status) != digest.stamp:
+        os.close(descriptor)
+        return None
+    known = Known(announced, status.st_size, digest, on_wrong_size, _knows_already)
+    file = MessageFile(descriptor, known, body_lines=None)
+    piece = file.read_cached_piece()
+    if not piece or file.ended:
+        file.close()
+        return None
+    return file, piece
+
+
+def _knows_already(_sha256: bytes, _marks: int) -> None:
+    """Learn nothing."""
+
+
 def _whole(stored: bytes, announced: int, digest: Digest) -> WholeMessage | None:
     """Return a message whose file was read to its end, if it is as long as was announced."""
     wire = stored if digest.marks & AS_SENT else wire_form(stored)

@@ -200,6 +200,9 @@ class OpenMaildir:
             if message is not None:
                 return WholeBody(message)
         self._not_at_hand = None
+        begun = None if self._closed else self._messages.begin_at_once(index)
+        if begun is not None:
+            return FileBody(*begun, self._shared.files)
         return await self._read_in_a_thread(index, None, self._ahead.worth_octets)
 
     def at_hand(self, index: Index) -> WholeMessage | None:
