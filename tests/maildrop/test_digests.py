@@ -55,13 +55,12 @@ def site(tmp_path: Path) -> Iterator[MaildirSite]:
 
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[None]:
-    """One entry for every message of which hashing was begun."""
+    """One entry for every message that was hashed, in pieces or at once."""
     begun: list[None] = []
     real = hashlib.sha256
 
     def sha256(*octets: bytes) -> Any:
-        if not octets:
-            begun.append(None)
+        begun.append(None)
         return real(*octets)
 
     monkeypatch.setattr(hashlib, "sha256", sha256)
@@ -69,7 +68,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[None]:
 
 
 def expected(stored: bytes) -> str:
-    return hashlib.sha256(wire_form(stored)).hexdigest()
+    return hashlib.new("sha256", wire_form(stored)).hexdigest()
 
 
 def deliver_to(site: MaildirSite, stored: bytes) -> bytes:
@@ -353,6 +352,55 @@ async def test_a_session_that_reads_opens_the_index_once_a_group(
     assert len(opened) == 2
 
 
+def test_who_reads_here_and_there_is_told_of_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message out of the row costs one row of the index, however many messages there are."""
+    bases = [b"%05d" % number for number in range(20 * TOGETHER)]
+    asked: list[int] = []
+
+    def look_up(_: DigestIndex, wanted: list[bytes]) -> dict[bytes, Digest]:
+        asked.append(len(wanted))
+        return {base: Digest(base, b"stamp", b"x" * 32) for base in wanted}
+
+    monkeypatch.setattr(DigestIndex, "look_up", look_up)
+    known = KnownDigests(lambda: tmp_path / "1.digests", PackedStrings(bases))
+    for place in (5, 500, 900, 901, 902, 899):
+        found = known.find(Index(place), b"stamp")
+        assert found
+        assert found.base == bases[place]
+    assert asked == [TOGETHER, 1, 1, TOGETHER]
+
+
+def test_who_leaves_out_a_few_reads_in_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening the index costs more than some rows that nobody needs."""
+    bases = [b"%05d" % number for number in range(4 * TOGETHER)]
+    asked: list[int] = []
+
+    def look_up(_: DigestIndex, wanted: list[bytes]) -> dict[bytes, Digest]:
+        asked.append(len(wanted))
+        return {}
+
+    monkeypatch.setattr(DigestIndex, "look_up", look_up)
+    known = KnownDigests(lambda: tmp_path / "1.digests", PackedStrings(bases))
+    for place in range(0, len(bases), 5):
+        assert known.find(Index(place), b"stamp") is None
+    assert asked == [TOGETHER] * 4
+
+
+def test_what_was_worked_out_is_known_after_it_was_written(tmp_path: Path) -> None:
+    """The next session on the same messages needs no thread to find it."""
+    known = KnownDigests(lambda: tmp_path / "1.digests", PackedStrings([b"a", b"b"]))
+    digest = Digest(b"b", b"stamp", b"x" * 32)
+    known.learn(Index(1), digest)
+    known.write()
+    assert not known.has_unwritten
+    assert known.in_memory(Index(1)) == digest
+    assert known.in_memory(Index(0)) is None
+
+
 async def test_many_are_written_before_the_end(
     site: MaildirSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -449,7 +497,7 @@ def test_a_digest_holds_for_one_stamp(tmp_path: Path) -> None:
 
 def test_what_is_known_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who reads all of a big maildrop does not fill the memory, and finds all that is written."""
-    monkeypatch.setattr(digests_module, "GROUPS_KEPT", 2)
+    monkeypatch.setattr(digests_module, "KEPT", 2 * TOGETHER)
     bases = [b"%05d" % number for number in range(5 * TOGETHER)]
     with DigestIndex(tmp_path / "1.digests") as index:
         index.remember([Digest(base, b"stamp", b"x" * 32) for base in bases])

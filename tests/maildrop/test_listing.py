@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailkeep.maildrop import Listing
-from mailkeep.maildrop.listing import PackedStrings
+from mailkeep.maildrop.listing import Edit, PackedStrings
 from mailkeep.values import Index, Octets, Uidl
 
 
@@ -25,6 +25,33 @@ def test_packed_strings_are_the_strings(strings: list[bytes]) -> None:
         packed[Index(-1)]
 
 
+@given(st.lists(st.binary(max_size=9)), st.integers(0, 9), st.integers(0, 9))
+def test_a_part_is_those_strings(strings: list[bytes], start: int, more: int) -> None:
+    """From one place to before another."""
+    start = min(start, len(strings))
+    stop = min(start + more, len(strings))
+    assert PackedStrings(strings).part(start, stop) == strings[start:stop]
+
+
+@given(st.lists(st.binary(max_size=9)), st.lists(st.tuples(st.integers(0, 20), st.binary())))
+def test_edited_strings_are_what_packing_the_others_gives(
+    strings: list[bytes], come: list[tuple[int, bytes]]
+) -> None:
+    """Some come, before those whose place they take, and each third goes."""
+    come = sorted((min(place, len(strings)), string) for place, string in come)
+    gone = range(0, len(strings), 3)
+    edits = [Edit(*one) for one in come] + [Edit(place, None) for place in gone]
+    edits.sort(key=lambda edit: (edit.place, edit.string is None))
+    expected: list[bytes] = []
+    for place in range(len(strings) + 1):
+        expected += [string for at, string in come if at == place]
+        expected += strings[place : place + 1] if place not in gone else []
+    edited = PackedStrings(strings).edited(edits)
+    assert edited.all() == expected
+    assert edited.ends == PackedStrings(expected).ends
+    assert edited.joined == b"".join(expected)
+
+
 def test_a_listing_over_columns_is_the_listing() -> None:
     """What a store keeps anyway is not copied, and reads the same."""
     messages = [(Uidl(b"a"), Octets(5)), (Uidl(b"b"), Octets(2**33))]
@@ -36,6 +63,9 @@ def test_a_listing_over_columns_is_the_listing() -> None:
         assert len(listing) == 2
         assert listing.uidls() == [b"a", b"b"]
         assert listing.sizes() == [5, 2**33]
+        assert (listing.uidls(1), listing.sizes(1)) == ([b"b"], [2**33])
+        assert (listing.uidls(0, 1), listing.sizes(0, 1)) == ([b"a"], [5])
+        assert (listing.uidls(1, 9), listing.sizes(1, 9)) == ([b"b"], [2**33])
 
 
 def test_what_is_made_of_a_listing_is_kept_with_it_and_weighs() -> None:

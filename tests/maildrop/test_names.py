@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mailkeep.maildrop.listing import PackedStrings
 from mailkeep.maildrop.maildir.names import (
     UidlsOfNames,
+    all_announced_octets,
     announced_octets,
     base_of,
     is_internationalised,
@@ -52,6 +53,22 @@ def test_the_base_name_ends_at_the_colon(filename: bytes, base: bytes) -> None:
 def test_the_size_in_the_name_is_read_or_left(base: bytes, octets: int | None) -> None:
     """Maildir++: `,W=` is the size with CRLF; what is no number that fits is counted instead."""
     assert announced_octets(base) == octets
+
+
+a_field = st.sampled_from(
+    [b",W=12", b",S=3", b",U=1", b",W=", b",W=1x", b",W=9999999999999999999", b"W=5", b"1", b""]
+)
+a_base = st.lists(a_field, max_size=4).map(b"".join)
+
+
+@given(st.lists(a_base, max_size=5))
+def test_the_sizes_in_many_names_are_those_in_each(bases: list[bytes]) -> None:
+    """All at once, or left to a look at each; never a size of the name beside it."""
+    together = all_announced_octets(bases)
+    if together is None:
+        assert not all(base.endswith(b",W=12") for base in bases)
+    else:
+        assert together.tolist() == [announced_octets(base) for base in bases]
 
 
 @pytest.mark.parametrize(
@@ -119,6 +136,17 @@ def test_two_names_never_share_a_unique_id(bases: set[bytes]) -> None:
     assert all(map(is_uidl, uidls))
     hashed_again = {uidl_of(uidl) for uidl in uidls if uidl.startswith(b"~")}
     assert not hashed_again & uidls
+
+
+@given(
+    st.lists(st.sampled_from([b"a", b"b~c", b"~", b"", b"x" * 70, b"x" * 71, b"a b", b"\xff"])),
+    st.integers(0, 3),
+)
+def test_unique_ids_of_many_names_are_those_of_each(bases: list[bytes], start: int) -> None:
+    """One look at all of them takes no name for what it is not."""
+    start = min(start, len(bases))
+    column = UidlsOfNames(PackedStrings(bases))
+    assert column.part(start, len(bases)) == [uidl_of(base) for base in bases[start:]]
 
 
 def test_unique_ids_of_packed_names() -> None:

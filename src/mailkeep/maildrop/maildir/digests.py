@@ -17,8 +17,9 @@ killed forgets the last of it, and those messages are hashed again when they are
 """
 
 import zlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -33,10 +34,15 @@ DELIVERY_WAIT_S = 0.2
 
 TOGETHER = 64
 """Messages whose digests are looked up at once: opening the file costs as much as reading fifty
-rows, and a session that reads one message should not read of thousands."""
+rows, and a session that reads one message should not read of thousands. One that reads here and
+there, in a maildrop of any size, is told of one message at a time."""
 
-GROUPS_KEPT = 8
-"""Of those that were looked up: two programs that fetch different halves cost no more than one."""
+_NEAR = 16
+"""Who leaves out fewer messages than that still reads in a row: of a group four or more are used,
+which is cheaper than to open the file for each."""
+
+KEPT = 8 * TOGETHER
+"""Of what was looked up: two programs that fetch different halves cost no more than one."""
 
 WRITTEN_TOGETHER = 1024
 """Digests that are written at once: who takes mail away deletes most of them unwritten. In memory
@@ -152,15 +158,14 @@ class KnownDigests:
         bases: the messages of the snapshot.
     """
 
-    __slots__ = ("_bases", "_count", "_groups", "_guard", "_path", "_unwritten")
+    __slots__ = ("_bases", "_guard", "_known", "_path", "_unwritten")
 
     def __init__(self, path: Callable[[], Path], bases: PackedStrings) -> None:
         self._path = path
         self._bases = bases
         self._guard = Lock()
-        self._groups: dict[int, dict[int, Digest]] = {}
+        self._known: dict[int, Digest | None] = {}
         self._unwritten: dict[int, Digest] = {}
-        self._count = 0
 
     @property
     def has_unwritten(self) -> bool:
@@ -170,7 +175,7 @@ class KnownDigests:
     @property
     def memory_octets(self) -> int:
         """What they take in memory, about. Asked by the loop, so it waits for no thread."""
-        return _KNOWN_OCTETS * self._count
+        return _KNOWN_OCTETS * len(self._known)
 
     def find(self, place: Index, stamp: bytes) -> Digest | None:
         """Return what is known of a message.
@@ -182,10 +187,9 @@ class KnownDigests:
         with self._guard:
             digest = self._unwritten.get(place)
             if digest is None:
-                group = self._groups.get(place // TOGETHER)
-                if group is None:
-                    group = self._look_up(place // TOGETHER)
-                digest = group.get(place)
+                if place not in self._known:
+                    self._look_up(self._worth_knowing(place))
+                digest = self._known[place]
         return digest if digest and digest.stamp == stamp else None
 
     def in_memory(self, place: Index) -> Digest | None:
@@ -193,12 +197,7 @@ class KnownDigests:
 
         It waits for no thread that is looking up; what one lets go of meanwhile is not found.
         """
-        try:
-            if place in self._unwritten:
-                return self._unwritten[place]
-            return self._groups[place // TOGETHER][place]
-        except KeyError:
-            return None
+        return self._unwritten.get(place) or self._known.get(place)
 
     def learn(self, place: Index, digest: Digest) -> None:
         """Take note of a digest; when there are many, they are written."""
@@ -223,25 +222,28 @@ class KnownDigests:
     def _change(self, change: Callable[[DigestIndex], None]) -> None:
         with self._guard:
             unwritten = self._unwritten
-            for place, digest in unwritten.items():
-                self._groups.get(place // TOGETHER, {})[place] = digest
+            self._keep(unwritten)
             self._unwritten = {}
-            self._weigh()
         with DigestIndex(self._path()) as index:
             index.remember(unwritten.values())
             change(index)
 
-    def _look_up(self, number: int) -> dict[int, Digest]:
-        places = range(number * TOGETHER, min((number + 1) * TOGETHER, len(self._bases)))
-        bases = {place: self._bases[Index(place)] for place in places}
-        with DigestIndex(self._path()) as index:
-            found = index.look_up(list(bases.values()))
-        if len(self._groups) == GROUPS_KEPT:
-            self._groups.pop(next(iter(self._groups)))
-        group = {place: found[base] for place, base in bases.items() if base in found}
-        self._groups[number] = group
-        self._weigh()
-        return group
+    def _worth_knowing(self, place: int) -> range:
+        """Return of which messages to ask: of a group, by who begins or reads in a row."""
+        near = range(place - _NEAR, place + _NEAR)
+        if self._known and self._known.keys().isdisjoint(near):
+            return range(place, place + 1)
+        start = place - place % TOGETHER
+        return range(start, min(start + TOGETHER, len(self._bases)))
 
-    def _weigh(self) -> None:
-        self._count = sum(map(len, self._groups.values()))
+    def _look_up(self, places: range) -> None:
+        bases = [self._bases[Index(place)] for place in places]
+        with DigestIndex(self._path()) as index:
+            found = index.look_up(bases)
+        self._keep({at: found.get(base) for at, base in zip(places, bases, strict=True)})
+
+    def _keep(self, digests: Mapping[int, Digest | None]) -> None:
+        """Know these too, and no longer those that have been known longest."""
+        self._known |= digests
+        for place in list(islice(self._known, max(0, len(self._known) - KEPT))):
+            del self._known[place]
