@@ -15,7 +15,7 @@ from bench.server.running import say, take_place
 from tests.harness.programs import open_folder
 
 QUICK_ROUNDS, ROUNDS = 2, 3
-QUICK_SECONDS, SECONDS = 1, 3
+QUICK_SECONDS, SECONDS = 1, 2
 """Of a turn: a thousand sessions and more; the kernel's clock leaves 1 % open after a second."""
 
 
