@@ -59,6 +59,17 @@ def test_what_was_reached_is_kept_where_a_target_is_far() -> None:
     assert failures(replace(measured(0.22, 1.0, 0.1), row=near)) == []
 
 
+def test_a_turn_that_somebody_disturbed_fails_no_run() -> None:
+    """What is dearer in the middle and not at its best was disturbed."""
+    rival, floor = Figure((1.0, 1.0, 1.0)), Figure((1.0, 1.0, 1.0))
+    others = {Side.RIVAL: rival, Side.FLOOR: floor}
+    disturbed = Measured(ROW, {Side.OURS: Figure((0.7, 3.0, 3.0)), **others})
+    assert disturbed.verdict(Side.RIVAL) is Verdict.FAR_OFF
+    assert failures(disturbed) == []
+    dearer = Measured(ROW, {Side.OURS: Figure((0.9, 0.9, 0.9)), **others})
+    assert failures(dearer) == ["row: 0.90 of Dovecot, limit 0.80, target 0.4"]
+
+
 def test_what_should_be_compared_and_is_not_fails_the_run() -> None:
     """A server without a figure is no success."""
     assert failures(measured(0.3, 1.0)) == ["row: no figure for C responder"]
