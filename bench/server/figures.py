@@ -89,8 +89,8 @@ class Measured:
         all of them.
         """
         ratio = self.ratio(other)
-        if ratio is None:
-            return None
+        if ratio is None or not self.figures[other].least:
+            return ratio
         return min(ratio, self.figures[Side.OURS].least / self.figures[other].least)
 
     def target(self, other: Side) -> float | None:
