@@ -36,6 +36,12 @@ class CountingCredentials(Credentials):
 
     work: list[str]
 
+    def at_hand(self, address: Address) -> Credential | None:
+        found = super().at_hand(address)
+        if found is not None:
+            self.work.append("find")
+        return found
+
     async def find(self, address: Address) -> Credential:
         self.work.append("find")
         return await super().find(address)

@@ -228,3 +228,21 @@ async def test_as_many_are_kept_as_there_is_room_for(database: Database) -> None
     said = statements(database)
     await credentials.find(STRANGER)
     assert len(said) == 1
+
+
+@pytest.mark.parametrize("address", [ALICE, STRANGER])
+async def test_at_hand_is_only_what_a_reading_would_return(
+    database: Database, directory: AccountDirectory, address: Address
+) -> None:
+    """Nothing before the first reading, nothing after a change, nothing that is too old."""
+    now_s = [0.0]
+    credentials = Credentials(database, nobodys_hash="", monotonic_s=lambda: now_s[0])
+    assert credentials.at_hand(address) is None
+    found = await credentials.find(address)
+    assert credentials.at_hand(address) is found
+    now_s[0] = KEPT_S
+    assert credentials.at_hand(address) is None
+    await credentials.find(address)
+    directory.disable(ALICE)
+    now_s[0] += FRESH_S
+    assert credentials.at_hand(address) is None

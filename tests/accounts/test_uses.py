@@ -161,3 +161,19 @@ async def test_noting_does_not_wait(one: Site, database: Database) -> None:
 
 async def _note(one: Site) -> None:
     one.uses.note((one.account, None), Use(START, "192.0.2.7", "PLAIN"))
+
+
+async def test_what_was_written_need_not_be_noted(one: Site) -> None:
+    """Not for five minutes, from the same address, and while nothing waits to be written."""
+    used_by = (one.account, one.device)
+    assert not one.uses.has_written(used_by, "192.0.2.7")
+    await one.use()
+    assert one.uses.has_written(used_by, "192.0.2.7")
+    assert not one.uses.has_written(used_by, "192.0.2.8")
+    assert not one.uses.has_written((one.account, None), "192.0.2.7")
+    one.now_s = WRITTEN_AGAIN_AFTER_S
+    assert not one.uses.has_written(used_by, "192.0.2.7")
+    one.now_s = 1.0
+    one.uses.note((one.account, None), Use(START, "192.0.2.7", "PLAIN"))
+    assert not one.uses.has_written(used_by, "192.0.2.7")
+    await one.uses.close()

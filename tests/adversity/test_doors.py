@@ -1,6 +1,7 @@
 """Who comes in, how many at once, and what happens when the door closes."""
 
 import asyncio
+import itertools
 import socket
 from dataclasses import replace
 
@@ -96,8 +97,12 @@ async def test_a_whole_flood_leaves_the_last_ones_inside(serve: Serve) -> None:
     clients = await asyncio.gather(*(server.connect() for _ in range(60)))
     last = await server.greeted()
     assert (await last.ask(b"CAPA")).startswith(b"+OK ")
-    ends = [await client.read_to_end() for client in clients[:50]]
+    reading = [asyncio.create_task(client.read_to_end()) for client in clients]
+    ends = [await end for end in itertools.islice(asyncio.as_completed(reading), 57)]
     assert set(ends) <= {b"", GREETING}
+    assert sum(task.done() for task in reading) == 57  # whoever of them came last is inside
+    for task in reading:
+        task.cancel()
     assert len(server.server._entrance.connections) == 4
     assert len(server.sink.of(EventType.CONNECTION_BROKEN)) == 57
     assert server.sink.of(EventType.INTERNAL_ERROR) == []
@@ -242,6 +247,22 @@ async def test_a_dead_peer_is_noticed_by_the_kernel(serve: Serve) -> None:
     idle, interval, probes, user_timeout_ms = tcp.values()
     assert idle + interval * probes <= 60
     assert user_timeout_ms == 60_000
+
+
+@pytest.mark.parametrize("seconds", [0, 120])
+async def test_another_time_for_dead_peers_is_that_of_the_next_connection(
+    serve: Serve, seconds: int
+) -> None:
+    """New settings are in force without a restart, and 0 switches it off again."""
+    server = await serve(full_store(), limits=Limits(dead_peer_s=60))
+    meeting = replace(server.meeting, limits=Limits(dead_peer_s=seconds))
+    server.server.reload(meeting, [one.settings for one in server.listeners])
+    await server.greeted()
+    [connection] = server.server._entrance.connections
+    accepted = connection._transport.get_extra_info("socket")
+    assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == bool(seconds)
+    ends_ms = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+    assert ends_ms == seconds * 1000
 
 
 async def test_a_stop_closes_sessions_between_commands_without_update(serve: Serve) -> None:

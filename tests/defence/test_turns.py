@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailkeep.defence import Turning
 from mailkeep.defence.counters import CLEAN, Record
@@ -86,3 +88,28 @@ def test_the_table_of_turns(
     """One line a rule."""
     waiting = replace(GUESS, **guess)  # type: ignore[arg-type]  # a table of fields
     assert decide_turn(waiting, replace(QUIET, **meets), now_s) == turn  # type: ignore[arg-type]
+
+
+@given(
+    is_banned=st.booleans(),
+    has_wider_room=st.booleans(),
+    wider_failed=st.booleans(),
+    suspicion=st.integers(0, 9),
+    now_s=st.floats(0, 1e9),
+)
+def test_who_is_familiar_clean_and_alone_goes_whatever_else_there_is(
+    *, is_banned: bool, has_wider_room: bool, wider_failed: bool, suspicion: int, now_s: float
+) -> None:
+    """The door does not even ask about such a guess (`Door._goes_at_once`)."""
+    meets = Circumstances(
+        record=CLEAN,
+        is_banned=is_banned,
+        is_familiar=True,
+        held=0,
+        held_alike=0,
+        has_wider_room=has_wider_room,
+        wider_failed=wider_failed,
+        has_site_room=True,  # it needs none
+        suspicion=suspicion,
+    )
+    assert decide_turn(Waiting(now_s, now_s, ahead=0), meets, now_s) == Go()

@@ -116,3 +116,31 @@ def test_no_limit_sets_no_option() -> None:
     with closing(socket.socket()) as made:
         end_dead_peers(made, 0)
         assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
+
+
+@pytest.mark.parametrize(
+    ("host", "told", "address", "prefix"),
+    [
+        ("192.0.2.7", "192.0.2.7", "192.0.2.7", "192.0.2.7/32"),
+        ("::ffff:192.0.2.7", "192.0.2.7", "192.0.2.7", "192.0.2.7/32"),
+        ("2001:db8::7", "2001:db8::7", "2001:db8::7", "2001:db8::/64"),
+        ("fe80::1%eth0", "fe80::1%eth0", "fe80::1", "fe80::/64"),
+    ],
+)
+def test_a_caller_is_known_by_its_address(host: str, told: str, address: str, prefix: str) -> None:
+    """An IPv4 client of an IPv6 socket as itself (RFC 4291 section 2.5.5.2); a scope is no part."""
+    with closing(socket.socket()) as unused:
+        caller = Listener(Listen(service=Service.POP3S, address=ANYWHERE), unused).caller(host)
+    assert (caller.host, caller.address, caller.prefix) == (told, address, prefix)
+    assert caller.source == source_of(Endpoint(address, 1))
+    assert caller.security is Security.TLS
+    assert not caller.is_proxy
+
+
+def test_a_proxy_is_one_by_its_address() -> None:
+    """Only from there is a PROXY header believed."""
+    settings = Listen(service=Service.POP3S, address=ANYWHERE, proxy_from=Networks(("10.0.0.0/8",)))
+    with closing(socket.socket()) as unused:
+        listener = Listener(settings, unused)
+        hosts = ("10.1.2.3", "::ffff:10.1.2.3", "192.0.2.7")
+        assert [listener.caller(host).is_proxy for host in hosts] == [True, True, False]

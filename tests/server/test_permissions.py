@@ -1,5 +1,6 @@
 """A worker lets in without asking only who has just been let in, with the very same proof."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -84,3 +85,37 @@ def test_coming_again_is_reported_now_and_then() -> None:
     assert permission is not None
     assert not permission.is_to_be_reported(REPORTED_EVERY_S - 1)
     assert permission.is_to_be_reported(REPORTED_EVERY_S)
+
+
+TAKINGS: list[Callable[[Permissions], None]] = [
+    lambda it: it.take_back(b"seal"),
+    Permissions.take_all_back,
+    lambda it: it.drop(ALICE),
+    lambda it: it.lend(replace(ALICE, password_seal=b"another"), 1.0),
+]
+
+
+@pytest.mark.parametrize("take_back", TAKINGS)
+def test_who_holds_a_permission_knows_when_it_is_taken_back(
+    take_back: Callable[[Permissions], None],
+) -> None:
+    """It may be while the password is checked: then the door is asked after all."""
+    permissions = Permissions()
+    permissions.lend(ALICE, 0.0)
+    held = permissions.find(ALICE, 1.0)
+    assert held is not None
+    assert held.covers(1.0)
+    take_back(permissions)
+    assert not held.covers(1.0)
+
+
+def test_a_permission_that_is_lent_again_lasts_longer_for_who_holds_it() -> None:
+    """It is the same one: name, network and proof."""
+    permissions = Permissions()
+    permissions.lend(ALICE, 0.0)
+    held = permissions.find(ALICE, 0.0)
+    assert held is not None
+    permissions.lend(ALICE, 100.0)
+    assert held.covers(PERMITTED_FOR_S)
+    assert not held.covers(PERMITTED_FOR_S + 100.0)
+    assert not held.is_to_be_reported(100.0)

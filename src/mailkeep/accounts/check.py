@@ -14,7 +14,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mailkeep.accounts.counts import CountsInUse
@@ -35,7 +35,7 @@ from mailkeep.accounts.keying import KEY_OCTETS, Keying, ScramBase
 from mailkeep.accounts.main_password import Compared, MainPasswords
 from mailkeep.accounts.memory import PasswordMemory
 from mailkeep.accounts.passwords import HashUnusable, Passwords
-from mailkeep.accounts.questions import PasswordQuestion, read_address, show_name
+from mailkeep.accounts.questions import PasswordQuestion, Question, read_address, show_name
 from mailkeep.accounts.seam import (
     Admission,
     CheckUnavailable,
@@ -159,13 +159,14 @@ class PasswordChecker:
         known = identified.known
         if not isinstance(known, Known):
             raise TypeError("verify takes what identify returned")
+        question = known.question
         try:
-            if isinstance(known.question, PasswordQuestion):
-                return await self._verify_password(known, known.question, source)
-            now = await self._identifying.read(known.question)
+            if isinstance(question, PasswordQuestion):
+                return await self._verify_password(known, question, source)
+            now = await self._read_again(question)
         except _CANNOT_TELL as cause:
             raise CheckUnavailable(str(cause)) from cause
-        return self._admit(known.question.evidence(now), now, source)
+        return self._admit(question.evidence(now), now, source)
 
     async def pay(self, identified: Identified) -> None:
         """Spend the hash that right credentials owe; see `LoginCheck`."""
@@ -180,7 +181,9 @@ class PasswordChecker:
     async def note_use(self, admission: Admission, source: IpAddress, client: str) -> None:
         """Remember that a login succeeded; see `LoginCheck`."""
         device = None if admission.device is None else admission.device.id
-        self._uses.note((admission.account.id, device), Use(self._now(), str(source), client))
+        used_by, address = (admission.account.id, device), str(source)
+        if not self._uses.has_written(used_by, address):
+            self._uses.note(used_by, Use(self._now(), address, client))
 
     async def is_still_good(self, admission: Admission) -> bool:
         """Tell whether an open session may go on; see `LoginCheck`."""
@@ -200,40 +203,56 @@ class PasswordChecker:
     async def _verify_password(
         self, known: Known, question: PasswordQuestion, source: IpAddress
     ) -> Admission:
-        compared = await self._compare(known, question.password, source)
-        now = await self._identifying.read(question)
+        """Compare by a hash, unless it is a device's password, or a main one that is remembered."""
+        evidence = known.evidence
+        if not isinstance(evidence.proof, Device):
+            if not self._main.recalls(known.credential, question.password):
+                compared = await self._main.compare(known.credential, question.password)
+                return await self._decide(known, question, compared, source)
+            evidence = _by_main_password(evidence)
+        refusal = decide_login(evidence, self._circumstances(source))
+        if refusal is None and self._identifying.at_hand(question) is known.credential:
+            return _admission(evidence, known.credential, owes_a_hash=True)
+        if refusal is not None:  # paid before the reading, as for a wrong password
+            await self._main.pay(question.password)
+        is_main = evidence.proof is Proven.MAIN_PASSWORD
+        compared = Compared(is_main, has_cost_a_hash=refusal is not None)
+        return await self._decide(known, question, compared, source)
+
+    async def _decide(
+        self, known: Known, question: PasswordQuestion, compared: Compared, source: IpAddress
+    ) -> Admission:
+        """Decide by what is true now; a refusal that has not cost a hash costs one."""
+        now = await self._read_again(question)
         evidence = question.evidence(now)
         if compared.is_right and _is_same_password(known.credential, now):
             evidence = _by_main_password(evidence)
+        owes_a_hash = not (compared.has_cost_a_hash or compared.is_news)
         try:
-            admission = self._admit(evidence, now, source)
+            admission = self._admit(evidence, now, source, owes_a_hash=owes_a_hash)
         except LoginRefused:
             if not compared.has_cost_a_hash:
                 await self._main.pay(question.password)
             raise
         if admission.by_main_password and compared.is_news and question.password is not None:
             await self._main.keep(now, question.password)
-        return replace(admission, owes_a_hash=not (compared.has_cost_a_hash or compared.is_news))
+        return admission
 
-    async def _compare(self, known: Known, password: Secret | None, source: IpAddress) -> Compared:
-        """Find out whether it is the main password; pay at once for what will be refused anyway."""
-        evidence = known.evidence
-        if not isinstance(evidence.proof, Device):
-            if not self._main.recalls(known.credential, password):
-                return await self._main.compare(known.credential, password)
-            evidence = _by_main_password(evidence)
-        is_refused = decide_login(evidence, self._circumstances(source)) is not None
-        if is_refused:
-            await self._main.pay(password)
-        return Compared(evidence.proof is Proven.MAIN_PASSWORD, has_cost_a_hash=is_refused)
+    async def _read_again(self, question: Question) -> Credential:
+        return self._identifying.at_hand(question) or await self._identifying.read(question)
 
-    def _admit(self, evidence: Evidence, credential: Credential, source: IpAddress) -> Admission:
+    def _admit(
+        self,
+        evidence: Evidence,
+        credential: Credential,
+        source: IpAddress,
+        *,
+        owes_a_hash: bool = False,
+    ) -> Admission:
         refusal = decide_login(evidence, self._circumstances(source))
         if refusal is not None:
             raise LoginRefused(refusal)
-        device = evidence.proof if isinstance(evidence.proof, Device) else None
-        by_main_password = evidence.proof is Proven.MAIN_PASSWORD
-        return Admission(evidence.account, device, by_main_password, credential.version)
+        return _admission(evidence, credential, owes_a_hash=owes_a_hash)
 
     def _circumstances(self, source: IpAddress) -> Circumstances:
         return Circumstances(source, self._now(), self._settings.main_password)
@@ -270,11 +289,18 @@ def _device_may_go_on(before: Device, credential: Credential, now: datetime) -> 
     return False
 
 
+def _admission(evidence: Evidence, credential: Credential, *, owes_a_hash: bool) -> Admission:
+    proof = evidence.proof
+    device = proof if isinstance(proof, Device) else None
+    by_main_password = proof is Proven.MAIN_PASSWORD
+    return Admission(evidence.account, device, by_main_password, credential.version, owes_a_hash)
+
+
 def _by_main_password(evidence: Evidence) -> Evidence:
     """Return the evidence with the main password proved, unless a device's was."""
     if isinstance(evidence.proof, Device):
         return evidence
-    return replace(evidence, proof=Proven.MAIN_PASSWORD)
+    return Evidence(evidence.address, evidence.account, Proven.MAIN_PASSWORD)
 
 
 def _is_same_password(before: Credential, now: Credential) -> bool:

@@ -28,7 +28,7 @@ _SAY_NO_NAME = frozenset({Refusal.BAD_TOKEN, Refusal.UNKNOWN_CERTIFICATE})
 """Those who have them need not give a name, so it is not the name that is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Evidence:
     """What is known about a login when it is decided."""
 
@@ -39,7 +39,7 @@ class Evidence:
     proof: Proof
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Circumstances:
     """Where and when, and what the site's settings say."""
 

@@ -34,7 +34,7 @@ NO_NAME = Address("", "")
 """Looked up for a name that can be none; `Address.parse` makes no such address."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Known:
     """What was found out about a claim."""
 
@@ -72,18 +72,28 @@ class Identifying:
         Raises:
             DatabaseUnavailable, TokenCheckUnavailable: it could not be found out.
         """
-        question = await self._question_of(claim)
-        credential = await self.read(question)
+        question: Question
+        if isinstance(claim, PasswordClaim):  # nearly every login
+            question = ask_password(claim, self._default_domain, self._keying)
+        else:
+            question = await self._question_of(claim)
+        credential = self.at_hand(question) or await self.read(question)
         evidence = question.evidence(credential)
         account = credential.account
         is_named = account.id != NOBODY and evidence.address == account.address
         return Identified(
-            name=_name_of(claim, evidence),
-            account=account.id if is_named else None,
-            is_sure=isinstance(evidence.proof, Device) or evidence.proof is Proven.TOKEN,
-            claim=claim,
-            known=Known(question, credential, evidence),
+            _name_of(claim, evidence),
+            account.id if is_named else None,
+            isinstance(evidence.proof, Device) or evidence.proof is Proven.TOKEN,
+            claim,
+            Known(question, credential, evidence),
         )
+
+    def at_hand(self, question: Question) -> Credential | None:
+        """Return what `read` returns if it was read before and is good; takes no time."""
+        if isinstance(question, CertificateQuestion):
+            return None
+        return self._credentials.at_hand(question.address or NO_NAME)
 
     async def read(self, question: Question) -> Credential:
         """Read the account that a question is about, or nobody's.
@@ -95,10 +105,8 @@ class Identifying:
             return await self._credentials.find_by_certificate(question.sha256)
         return await self._credentials.find(question.address or NO_NAME)
 
-    async def _question_of(self, claim: Claim) -> Question:
+    async def _question_of(self, claim: ScramClaim | CertificateClaim | TokenClaim) -> Question:
         match claim:
-            case PasswordClaim():
-                return ask_password(claim, self._default_domain, self._keying)
             case ScramClaim():
                 return ask_scram(claim, self._default_domain)
             case CertificateClaim(name_untrusted, sha256):

@@ -4,6 +4,7 @@ A question is put twice, to what is read before anybody is slowed down and to wh
 is decided: what was changed meanwhile is answered by the second. Pure.
 """
 
+import functools
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -24,11 +25,12 @@ from mailkeep.values import (
 NAME_LIMIT_OCTETS = 320
 """No address is longer (RFC 5321 section 4.5.3.1); of what is, the beginning is shown."""
 
-_NO_LETTERS = Secret(b"")
-"""Sealed for a password that is of no device; `read_generated` returns no such letters."""
+NAMES_KEPT = 4096
+"""Whose addresses need not be read again, about 1 KB each: a program names the same account at
+every login, and reading it takes as long as all its other questions together."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PasswordQuestion:
     """Whether a password is one of the account's devices'; the main one takes a hash to tell."""
 
@@ -40,12 +42,15 @@ class PasswordQuestion:
     keying: Keying = field(repr=False)
 
     def evidence(self, credential: Credential) -> Evidence:
-        """Compare it with every device's."""
-        seal = self.keying.seal(credential.account.id, self.letters or _NO_LETTERS)
-        device = _device_of_seal(credential.devices, seal)
-        if self.letters is None or device is None:
-            return Evidence(self.address, credential.account, Refusal.WRONG_PASSWORD)
-        return Evidence(self.address, credential.account, device)
+        """Compare it with every device's.
+
+        What can be no device's is not even sealed: whoever sent it knows that himself.
+        """
+        device = None
+        if self.letters is not None:
+            seal = self.keying.seal(credential.account.id, self.letters)
+            device = _device_of_seal(credential.devices, seal)
+        return Evidence(self.address, credential.account, device or Refusal.WRONG_PASSWORD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +133,18 @@ def ask_scram(claim: ScramClaim, default_domain: str) -> ScramQuestion:
 
 def read_address(name_untrusted: bytes, default_domain: str) -> Address | None:
     """Return the address that a client names; None when it names none."""
+    read = _remembered_address if len(name_untrusted) <= NAME_LIMIT_OCTETS else _parse_address
+    return read(name_untrusted, default_domain)
+
+
+def _parse_address(name_untrusted: bytes, default_domain: str) -> Address | None:
     try:
         return Address.parse(name_untrusted.decode(), default_domain=default_domain)
     except (UnicodeDecodeError, InvalidAddress):
         return None
+
+
+_remembered_address = functools.lru_cache(NAMES_KEPT)(_parse_address)
 
 
 def show_name(name_untrusted: bytes) -> str:

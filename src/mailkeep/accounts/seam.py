@@ -143,7 +143,7 @@ class CheckUnavailable(Exception):
     """The login could not be checked now: too many waiting, or the database failed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PasswordClaim:
     """A name and a password, from USER and PASS or PLAIN."""
 
@@ -202,7 +202,7 @@ class ScramCredentials:
     keys: Sequence[ScramKey] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Identified:
     """Who is named, and by what; nothing has been decided."""
 
@@ -217,7 +217,7 @@ class Identified:
     """What `verify` needs of what was read; the room's own."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Admission:
     """What good credentials let in."""
 

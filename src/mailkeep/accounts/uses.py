@@ -36,7 +36,7 @@ UsedBy = tuple[AccountId, DeviceId | None]
 """A credential: a device, or what an account has without one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Use:
     """One login."""
 
@@ -57,6 +57,10 @@ class LastUses:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def has_written(self, used_by: UsedBy, address: str) -> bool:
+        """Tell whether the same use was written not long ago, so that there is nothing to note."""
+        return not self._waiting and self._is_known(used_by, address)
 
     def note(self, used_by: UsedBy, use: Use) -> None:
         """Take down a use that just happened; returns at once."""

@@ -10,7 +10,7 @@ from mailkeep.defence.door import Door
 from mailkeep.defence.keeping import DoorKeeper
 from mailkeep.defence.places import Places
 from mailkeep.defence.policy_server import HttpPolicyServer
-from mailkeep.defence.rules import DoorRules, OddAnswer
+from mailkeep.defence.rules import NOBODY, DoorRules, OddAnswer
 from mailkeep.defence.store import DoorStore
 from mailkeep.defence.strangers import places_for_strangers
 from mailkeep.events import EventSink
@@ -62,7 +62,7 @@ def make_door(site: Site, database: Database, sink: EventSink) -> KeptDoor:
 def _rules(settings: Settings) -> DoorRules:
     chosen = settings.door
     return DoorRules(
-        allow=chosen.allow,
+        allow=chosen.allow if len(chosen.allow) else NOBODY,
         new_country=OddAnswer(chosen.new_country.value),
         fast_travel=OddAnswer(chosen.fast_travel.value),
         login_delay_s=settings.limits.login_delay_s,

@@ -60,18 +60,19 @@ class Bans:
 
     def is_banned(self, source: IpAddress, now_s: float) -> bool:
         """Tell whether guesses from an address are turned away."""
-        return next(self._in_force(source, now_s), None) is not None
+        return bool(self._rows) and next(self._in_force(source, now_s), None) is not None
 
     def is_shut_out(self, source: IpAddress, now_s: float) -> bool:
         """Tell whether an operator has banned an address: nobody at all is let in from there."""
+        if not self._rows:  # nearly every day of nearly every site
+            return False
         return any(row.made_by != DOOR for row in self._in_force(source, now_s))
 
     def _in_force(self, source: IpAddress, now_s: float) -> Iterator[BanRow]:
-        if self._rows:
-            for prefix in around(source, self._sizes):
-                row = self._rows.get(prefix)
-                if row is not None and row.is_in_force(now_s):
-                    yield row
+        for prefix in around(source, self._sizes):
+            row = self._rows.get(prefix)
+            if row is not None and row.is_in_force(now_s):
+                yield row
 
     def ban(self, prefix: str, reason: str, now_s: float) -> BanRow | None:
         """Ban a narrow prefix, longer each time.

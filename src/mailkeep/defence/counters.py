@@ -46,7 +46,7 @@ _STEPS = 4
 """Failures beyond the curve's last step change nothing and are not kept."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Who:
     """A guess as it is counted."""
 
@@ -112,6 +112,10 @@ class Counters:
         if who.is_familiar:
             return _record(self._pairs.get((who.prefixes.narrow, who.name)), now_s)
         return _record(self._narrow.get(who.prefixes.narrow), now_s)
+
+    def has_own_failures(self, who: Who) -> bool:
+        """Tell whether anything is kept of a familiar guess; if not, its record is `CLEAN`."""
+        return self._pairs.get((who.prefixes.narrow, who.name)) is not None
 
     def arrival_delay_s(self, who: Who, now_s: float) -> float:
         """Return what a guess waits for failures of others: neighbours, the account's, the site's.

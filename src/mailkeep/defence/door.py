@@ -35,6 +35,8 @@ from mailkeep.defence.prefixes import prefixes_of, unmapped
 from mailkeep.defence.remembered import BanRow, FamiliarRow, GuessesRow, Remembered
 from mailkeep.defence.rules import DoorRules, OddAnswer
 from mailkeep.defence.seam import (
+    FAMILIAR,
+    UNFAMILIAR,
     Attempt,
     Ban,
     Consequences,
@@ -73,16 +75,7 @@ class PlaceFinder(Protocol):
         """Return where an address is, as far as it is known. Takes no time."""
 
 
-class Nowhere:
-    """Knows of no place."""
-
-    def find(self, source: IpAddress) -> Place | None:
-        """Return nothing."""
-        del source
-        return None
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Lent:
     """An attempt that is being looked at."""
 
@@ -125,7 +118,7 @@ class Door:
         before = remembered or Remembered()
         self.rules = rules
         self.pending = Pending()
-        self._places = places or Nowhere()
+        self._places = places
         self._wall_s = wall_s
         self._chance = chance or random.SystemRandom().random
         self._policy = PolicyAsking(policy_server, tell)
@@ -144,7 +137,7 @@ class Door:
         now_s = self._wall_s()
         if self._bans.is_shut_out(source, now_s):
             return False
-        if source in self.rules.allow or not self._bans.is_banned(source, now_s):
+        if not self._bans.is_banned(source, now_s) or self.rules.allows(source):
             return True
         narrow = prefixes_of(source).narrow
         return self._familiar.has_good_past(narrow, now_s) or self._bans.admits(narrow, now_s)
@@ -159,11 +152,16 @@ class Door:
         Raises:
             DoorUnavailable: it cannot be found out now.
         """
-        who = self._who(attempt)
-        if self._bans.is_shut_out(attempt.source, self._wall_s()):
+        who, wall_s = self._who(attempt), self._wall_s()
+        if self._bans.is_shut_out(attempt.source, wall_s) or (
+            not (who.is_familiar or who.is_allowed) and self._bans.is_banned(attempt.source, wall_s)
+        ):
             return await self._turn_away(who, Turning.BANNED, _now_s())
-        if not attempt.is_sure and self._is_banned(attempt, who):
-            return await self._turn_away(who, Turning.BANNED, _now_s())
+        if self._goes_at_once(attempt, who):
+            arrived_s = _now_s()
+            guess = Guess(attempt.source, who, arrived_s, arrived_s)
+            self._lanes.enter_alone(guess)
+            return self._let(attempt, who, guess)
         if not (attempt.is_sure or who.is_allowed):
             return await self._take_turn(attempt, who)
         answer = await self._consult(attempt)
@@ -193,7 +191,8 @@ class Door:
             welcome = self._decide(lent, success)
         finally:
             self._give_back(lent)
-        self._policy.report(lent.attempt, is_success=welcome.refused is None)
+        if self._policy.has_server:
+            self._policy.report(lent.attempt, is_success=welcome.refused is None)
         return welcome
 
     async def give_up(self, let: Let) -> None:
@@ -229,17 +228,20 @@ class Door:
     def _who(self, attempt: Attempt) -> Who:
         name, prefixes = name_key(attempt.name), prefixes_of(attempt.source)
         known = self._familiar.is_familiar(name, prefixes.narrow, self._wall_s())
-        return Who(
-            name=name,
-            prefixes=prefixes,
-            is_familiar=known or attempt.is_sure,
-            is_allowed=unmapped(attempt.source) in self.rules.allow,
-        )
+        return Who(name, prefixes, known or attempt.is_sure, self.rules.allows(attempt.source))
 
-    def _is_banned(self, attempt: Attempt, who: Who) -> bool:
-        if who.is_familiar or who.is_allowed:
-            return False
-        return self._bans.is_banned(attempt.source, self._wall_s())
+    def _goes_at_once(self, attempt: Attempt, who: Who) -> bool:
+        """Tell whether a guess needs a place and may have it without being judged.
+
+        `decide_turn` lets whoever is familiar, has failed nothing and is alone in his prefix go
+        at once, whatever his other circumstances are: they need not be looked up.
+        """
+        return (
+            who.is_familiar
+            and not (attempt.is_sure or who.is_allowed or self._policy.has_server)
+            and not self._lanes.is_used(who.prefixes.narrow)
+            and not self._counters.has_own_failures(who)
+        )
 
     async def _take_turn(self, attempt: Attempt, who: Who) -> Let | Turned:
         """Wait for a place; if there is a policy server, wait first for one to ask it with."""
@@ -337,7 +339,7 @@ class Door:
         ticket = next(self._tickets)
         self._lent[ticket] = _Lent(attempt, who, guess)
         waited_s = 0.0 if guess is None else guess.slowed_s
-        return Let(ticket=ticket, delayed_s=waited_s, familiar=who.is_familiar)
+        return Let(ticket, waited_s, who.is_familiar)
 
     def _give_back(self, lent: _Lent) -> None:
         if lent.guess is not None:
@@ -380,13 +382,17 @@ class Door:
         now_s = self._wall_s()
         who = lent.who
         is_known = self._familiar.is_familiar(who.name, who.prefixes.narrow, now_s)
-        here = self._places.find(unmapped(lent.attempt.source))
-        before = self._familiar.places(who.name, now_s)
-        odd = judge_place(before, here, now_s, self.rules)
+        here, odd = None, None
+        if self._places is not None:
+            here = self._places.find(unmapped(lent.attempt.source))
+            odd = judge_place(self._familiar.places(who.name, now_s), here, now_s, self.rules)
         refused = self._refusal(lent, success, odd)
         bans: tuple[Ban, ...] = ()
         if refused is None:
-            self._welcome(lent, success, here)
+            row = FamiliarRow(who.name, who.prefixes.narrow, now_s, here)
+            self._welcome(lent, success, row, is_new=not is_known)
+            if here is None:
+                return FAMILIAR if is_known else UNFAMILIAR
         elif refused is not Turning.LOGIN_DELAY:
             came_of_it = self._count_wrong(lent, success.account)
             bans = (*((came_of_it.ban,) if came_of_it.ban else ()), *came_of_it.other_bans)
@@ -402,25 +408,22 @@ class Door:
 
     def _refusal(self, lent: _Lent, success: Success, odd: Oddity | None) -> Turning | None:
         attempt, now_s = lent.attempt, _now_s()
-        last_s = self._logins.get(success.account)
+        last_s = self._logins.get(success.account) if self.rules.login_delay_s else None
         login = RightCredentials(
-            is_sure=attempt.is_sure,
-            is_hot=self._counters.hot.is_hot(attempt.password_seal, now_s),
-            by_main_password=success.by_main_password,
-            is_familiar=lent.who.is_familiar,
-            guesses=self.guesses(success.account),
-            odd=odd,
-            since_last_login_s=None if last_s is None else now_s - last_s,
+            attempt.is_sure,
+            self._counters.hot.is_hot(attempt.password_seal, now_s),
+            success.by_main_password,
+            lent.who.is_familiar,
+            self.guesses(success.account),
+            odd,
+            None if last_s is None else now_s - last_s,
         )
         return decide_refusal(login, self.rules.login_delay_s)
 
-    def _welcome(self, lent: _Lent, success: Success, here: Place | None) -> None:
-        who, now_s = lent.who, self._wall_s()
-        row = FamiliarRow(who.name, who.prefixes.narrow, now_s, here)
-        is_new = not self._familiar.is_familiar(row.name, row.prefix, now_s)
+    def _welcome(self, lent: _Lent, success: Success, row: FamiliarRow, *, is_new: bool) -> None:
         self._familiar.note(row)
         self.pending.note_familiar(row, is_new=is_new)
-        self._counters.note_right(who)
+        self._counters.note_right(lent.who)
         if self.rules.login_delay_s:
             self._logins.put(success.account, _now_s())
 

@@ -34,9 +34,12 @@ class Familiar:
         """Remember a login."""
         rows = self._names.setdefault(row.name, {})
         self._names.move_to_end(row.name)
-        if rows.pop(row.prefix, None) is None:
-            self._count += 1
+        is_renewed = rows.pop(row.prefix, None) is not None
         rows[row.prefix] = row
+        if is_renewed:
+            self._prefixes[row.prefix][row.name] = row.last_success_s
+            return
+        self._count += 1
         self._prefixes.setdefault(row.prefix, {})[row.name] = row.last_success_s
         if len(rows) > FAMILIAR_PER_NAME:
             self._forget(row.name, next(iter(rows)))
@@ -46,13 +49,16 @@ class Familiar:
 
     def is_familiar(self, name: str, prefix: str, now_s: float) -> bool:
         """Tell whether an account has been logged in to from there not long ago."""
-        row = self._names.get(name, {}).get(prefix)
+        rows = self._names.get(name)
+        row = None if rows is None else rows.get(prefix)
         return row is not None and now_s - row.last_success_s < FAMILIAR_FOR_S
 
     def has_good_past(self, prefix: str, now_s: float) -> bool:
         """Tell whether anybody has logged in from there not long ago."""
-        times = self._prefixes.get(prefix, {}).values()
-        return any(now_s - last_s < FAMILIAR_FOR_S for last_s in times)
+        times = self._prefixes.get(prefix)
+        if times is None:
+            return False
+        return any(now_s - last_s < FAMILIAR_FOR_S for last_s in times.values())
 
     def places(self, name: str, now_s: float) -> list[FamiliarRow]:
         """Return where an account has been, the latest last; nothing older than a year."""

@@ -14,7 +14,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from mailkeep.defence.counters import Who
 from mailkeep.defence.strangers import Strangers
@@ -50,19 +50,26 @@ Queue = dict[Guess, "asyncio.Future[Go | Never]"]
 """Guesses that wait, in their order, and where each is told."""
 
 
-@dataclass(slots=True, eq=False)
 class Lane:
     """The guesses of one narrow prefix."""
 
-    familiar: Queue = field(default_factory=dict)
-    strangers: Queue = field(default_factory=dict)
-    holders: list[Guess] = field(default_factory=list)
-    timer: asyncio.TimerHandle | None = None
+    __slots__ = ("familiar", "holders", "strangers", "timer")
+
+    def __init__(self) -> None:
+        self.familiar: Queue = {}
+        self.strangers: Queue = {}
+        self.holders: list[Guess] = []
+        self.timer: asyncio.TimerHandle | None = None
 
     def held_alike(self, who: Who) -> int:
         """Return how many are looked at that count where this one would."""
         alike = (it for it in self.holders if it.who.is_familiar == who.is_familiar)
         return sum(1 for it in alike if not who.is_familiar or it.who.name == who.name)
+
+    @property
+    def has_only_one(self) -> bool:
+        """Tell whether one guess is looked at and nobody waits."""
+        return not (self.familiar or self.strangers or self.timer) and len(self.holders) == 1
 
     @property
     def is_empty(self) -> bool:
@@ -96,6 +103,10 @@ class Lanes:
         """Return how many guesses of strangers are looked at in a middle or wide prefix."""
         return self._held[wider]
 
+    def is_used(self, narrow: str) -> bool:
+        """Tell whether anybody waits or is looked at in a narrow prefix."""
+        return narrow in self._lanes
+
     @contextmanager
     def one_waits(self) -> Iterator[None]:
         """Count somebody who waits."""
@@ -104,6 +115,12 @@ class Lanes:
             yield
         finally:
             self.waiting -= 1
+
+    def enter_alone(self, guess: Guess) -> None:
+        """Give a place to a familiar guess in whose lane nobody else is, without judging it."""
+        lane = self._lanes[guess.who.prefixes.narrow] = Lane()
+        guess.has_place = True
+        lane.holders.append(guess)
 
     async def enter(self, guess: Guess) -> Go | Never:
         """Return when it is a guess's turn, with a place, or that it has none.
@@ -144,7 +161,12 @@ class Lanes:
         the others.
         """
         narrow = guess.who.prefixes.narrow
-        self._take_back(guess, self._lanes[narrow])
+        lane = self._lanes[narrow]
+        if guess.who.is_familiar and lane.has_only_one:
+            guess.has_place = False
+            del self._lanes[narrow]
+            return
+        self._take_back(guess, lane)
         self._serve(narrow)
         if guess.has_site_place:
             guess.has_site_place = False

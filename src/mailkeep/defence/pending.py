@@ -36,11 +36,13 @@ class Pending:
     def note_familiar(self, row: FamiliarRow, *, is_new: bool) -> None:
         """Write a login down: soon if it is new, some time if not."""
         key = (row.name, row.prefix)
-        is_new = is_new or key in self._new
-        target = self._new if is_new else self._renewed
-        (self._renewed if is_new else self._new).pop(key, None)
+        target = self._renewed
+        if is_new or key in self._new:
+            target.pop(key, None)
+            target = self._new
         target[key] = row
-        _bound(target)
+        if len(target) > PENDING_LIMIT:
+            _bound(target)
 
     def note_ban(self, row: BanRow) -> None:
         """Write a ban down."""

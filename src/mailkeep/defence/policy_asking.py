@@ -32,14 +32,11 @@ class PolicyAsking:
 
     def __init__(self, server: PolicyServer | None, tell: Callable[[str], None]) -> None:
         self._server = server
+        self.has_server = server is not None
+        """Whether there is anybody to ask."""
         self._tell = tell
         self._told_s = float("-inf")
         self._reports: set[asyncio.Task[None]] = set()
-
-    @property
-    def has_server(self) -> bool:
-        """Tell whether there is anybody to ask."""
-        return self._server is not None
 
     async def ask(self, attempt: Attempt, *, fails_closed: bool) -> PolicyAnswer:
         """Return what the server says about a login; yes where there is none.

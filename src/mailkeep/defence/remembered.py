@@ -16,7 +16,7 @@ BAN_REMEMBERED_S = 7 * 86_400.0
 """How long after its end a ban still doubles the next (fail2ban's `recidive` looks back a week)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FamiliarRow:
     """An account was logged in to from a prefix."""
 

@@ -30,7 +30,7 @@ class DoorUnavailable(Exception):
     """The door cannot answer now (a policy server that must be asked is away): try again later."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attempt:
     """One guess, or one login of an owner; at first nobody knows which."""
 
@@ -46,7 +46,7 @@ class Attempt:
     tls: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Let:
     """The guess may be looked at; it holds a place until it is reported."""
 
@@ -75,7 +75,7 @@ class Place:
     longitude: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Success:
     """Credentials that are right."""
 
@@ -112,6 +112,10 @@ class Ban:
     seconds: int | None
     """From now; None until an operator lifts it."""
     reason: str
+
+
+FAMILIAR, UNFAMILIAR = Welcome(None, familiar=True), Welcome(None, familiar=False)
+"""What nearly everybody hears whose credentials are right: nothing is odd about them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ GUESSES_LIMIT = 100
 (NIST SP 800-63B-4 section 3.2.2: no more than 100)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RightCredentials:
     """What is known about a login whose credentials are right."""
 

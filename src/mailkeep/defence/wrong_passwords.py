@@ -65,13 +65,17 @@ class HotPasswords:
 
     def __init__(self, limit: int) -> None:
         self._tried: Bounded[int, _Tried] = Bounded(limit)
+        self._some_until_s = float("-inf")
+        """From when on none is hot, as far as is known now."""
 
     def __len__(self) -> int:
         return len(self._tried)
 
     def is_hot(self, seal: bytes | None, now_s: float) -> bool:
         """Tell whether a password is being tried on many names."""
-        tried = None if seal is None else self._tried.get(_short(seal))
+        if seal is None or now_s >= self._some_until_s:
+            return False
+        tried = self._tried.get(_short(seal))
         return tried is not None and now_s < tried.hot_until_s
 
     def note(self, seal: bytes, name: str, prefix: str | None, now_s: float) -> frozenset[str]:
@@ -95,5 +99,6 @@ class HotPasswords:
         if len(tried.names) <= HOT_NAMES and not was_hot:
             return frozenset()
         tried.hot_until_s = now_s + HOT_FOR_S
+        self._some_until_s = max(self._some_until_s, tried.hot_until_s)
         sources = {prefix or ""} if was_hot else {it for _, it in tried.names.values()}
         return frozenset(sources - {""})

@@ -34,9 +34,10 @@ from mailkeep.defence import (
 )
 from mailkeep.defence.bounded import Bounded
 from mailkeep.defence.prefixes import prefixes_of
+from mailkeep.defence.seam import FAMILIAR
 from mailkeep.server import door_wire as wire
 from mailkeep.server.control import Outgoing, socket_address
-from mailkeep.server.permissions import Permissions
+from mailkeep.server.permissions import Permission, Permissions
 from mailkeep.values import AccountId, IpAddress
 
 UNREACHED_S = 20.0
@@ -136,10 +137,11 @@ class DoorOverSocket:
         Raises:
             DoorUnavailable: it cannot be found out now.
         """
-        if self._permissions.find(attempt, _now_s()) is not None:
+        permission = self._permissions.find(attempt, _now_s())
+        if permission is not None:
             number = next(self._numbers)
-            self._lent[number] = _Lent(None, attempt, is_permitted=True)
-            return Let(number, delayed_s=0.0, familiar=True)
+            self._lent[number] = _Lent(None, attempt, permission)
+            return Let(number, 0.0, familiar=True)
         return await self._ask_anew(attempt)
 
     async def _ask_anew(self, attempt: Attempt) -> Let | Turned:
@@ -161,7 +163,7 @@ class DoorOverSocket:
         lent = self._lent.pop(let.ticket, None)
         if lent is None:
             return Consequences()
-        if lent.is_permitted:
+        if lent.permission is not None:
             return await self._fail_permitted(lent.attempt, account)
         number = next(self._numbers)
         answer = await lent.report(number, wire.Fail(number, let.ticket, account))
@@ -187,8 +189,8 @@ class DoorOverSocket:
         lent = self._lent.pop(let.ticket, None)
         if lent is None:
             raise LookupError("an attempt is reported once")
-        if lent.is_permitted:
-            return await self._succeed_permitted(lent.attempt, success)
+        if lent.permission is not None:
+            return await self._succeed_permitted(lent.attempt, lent.permission, success)
         number = next(self._numbers)
         answer = await lent.report(number, wire.Succeed.of(number, let.ticket, success))
         match answer:
@@ -200,14 +202,15 @@ class DoorOverSocket:
                     self._permissions.lend(lent.attempt, _now_s())
                 return welcome
             case None if lent.attempt.is_sure:
-                return Welcome(refused=None, familiar=True)
+                return FAMILIAR
         raise _unavailable(answer)
 
-    async def _succeed_permitted(self, attempt: Attempt, success: Success) -> Welcome:
+    async def _succeed_permitted(
+        self, attempt: Attempt, permission: Permission, success: Success
+    ) -> Welcome:
         """Let somebody in by permission; ask if that was taken back meanwhile."""
         now_s = _now_s()
-        permission = self._permissions.find(attempt, now_s)
-        if permission is None:
+        if not permission.covers(now_s):
             said = await self._ask_anew(attempt)
             if isinstance(said, Let):
                 return await self.succeed(said, success)
@@ -215,7 +218,7 @@ class DoorOverSocket:
         if permission.is_to_be_reported(now_s):
             permission.reported_s = now_s
             self._report_again(attempt, success)
-        return Welcome(refused=None, familiar=True)
+        return FAMILIAR
 
     def _report_again(self, attempt: Attempt, success: Success) -> None:
         """Tell that somebody was let in; nobody waits for what is said to that."""
@@ -345,15 +348,15 @@ class DoorOverSocket:
             self.on_refusal(source)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Lent:
     """An attempt that is being looked at."""
 
     link: "_Link | None"
     """Where its place is; None where it has none."""
     attempt: Attempt
-    is_permitted: bool = False
-    """It was let without a question."""
+    permission: Permission | None = None
+    """By which it was let without a question."""
 
     async def report(self, number: int, request: wire.Fail | wire.Succeed) -> wire.Answer | None:
         """Return what is said to a report; None when its place is lost."""
@@ -372,6 +375,8 @@ class _Known:
 
     def is_refused(self, source: IpAddress, now_s: float) -> bool:
         """Tell whether a source was refused, or its prefix banned, a moment ago."""
+        if not (self._refused or self._banned):  # most of the time nobody was
+            return False
         return any(
             refused_s is not None and now_s - refused_s < REFUSED_FOR_S
             for refused_s in (self._refused.get(source), self._banned_s(source))

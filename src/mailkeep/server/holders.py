@@ -6,7 +6,7 @@ who has just proved the same credential again, should not be locked out by his o
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from mailkeep.server.connection import Connection
 from mailkeep.values import AccountId
@@ -17,7 +17,8 @@ class Holder:
     """One session that holds a maildrop."""
 
     connection: Connection
-    released: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event | None = None
+    """Made by who waits for it."""
 
 
 TakeOver = Callable[[AccountId, float], Awaitable[bool]]
@@ -48,7 +49,8 @@ class Holders:
         """Note that it has let go."""
         if self._by_account.get(account) is holder:
             del self._by_account[account]
-        holder.released.set()
+        if holder.released is not None:
+            holder.released.set()
 
     async def take_over(self, account: AccountId, *, after_s: float) -> bool:
         """End the session that holds a maildrop if it has been silent too long; nothing is removed.
@@ -73,6 +75,7 @@ class Holders:
         holder = self._by_account.get(account)
         if holder is None or holder.connection.silent_s() < after_s:
             return False
+        holder.released = holder.released or asyncio.Event()
         holder.connection.abort("another session of the same user took over")
         await holder.released.wait()
         return True

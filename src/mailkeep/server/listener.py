@@ -11,13 +11,15 @@ and no more, and each has three seconds.
 """
 
 import asyncio
+import functools
 import socket
+import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from mailkeep.defence import LoginDoor
-from mailkeep.defence.prefixes import NARROW_BITS, prefix_of
+from mailkeep.defence.prefixes import REMEMBERED_ADDRESSES, prefixes_of
 from mailkeep.events import EventSink
 from mailkeep.events import types as events
 from mailkeep.pop3 import Security
@@ -52,11 +54,51 @@ MADE_ROOM = "made room for a new connection"
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """One listening socket and who may come in through it."""
+class Caller:
+    """What an address means at one listener, whatever else happens."""
 
-    settings: Listen
-    socket: socket.socket
+    source: IpAddress
+    address: str
+    """The same as text: by this it is known who is inside."""
+    host: str
+    """As events have it: an IPv6 address may have its scope behind it."""
+    prefix: str
+    """The narrow one."""
+    is_proxy: bool
+    """Whether the client's own address is told by what comes from there."""
+    security: Security | None
+    """What protects a new connection, None when it may not be made at all."""
+
+
+class Listener:
+    """One listening socket and who may come in through it.
+
+    Args:
+        settings: the operator's.
+        socket: bound.
+
+    Attributes:
+        caller: tells what an address means here; it is worked out once and then remembered.
+    """
+
+    def __init__(self, settings: Listen, socket: socket.socket) -> None:
+        self.settings = settings
+        self.socket = socket
+        self.caller: Callable[[str], Caller] = functools.lru_cache(REMEMBERED_ADDRESSES)(
+            self._caller
+        )
+
+    def _caller(self, host: str) -> Caller:
+        source = source_of(Endpoint(host, 0))
+        address = str(source)
+        return Caller(
+            source=source,
+            address=address,
+            host=address if isinstance(source, IPv4Address) else host,
+            prefix=prefixes_of(source).narrow,
+            is_proxy=source in self.settings.proxy_from,
+            security=self.security_for(source),
+        )
 
     def security_for(self, source: IpAddress) -> Security | None:
         """Return what protects a new connection, None when it may not be made at all."""
@@ -72,6 +114,11 @@ class Listener:
     def endpoint(self) -> Endpoint:
         """Where it really listens."""
         return Endpoint(*self.socket.getsockname()[:2])
+
+    @functools.cached_property
+    def name(self) -> str:
+        """What events call it; the address is the one that it has when it is first asked."""
+        return str(self)
 
     def __str__(self) -> str:
         return f"{self.settings.service.value} {self.endpoint}"
@@ -97,8 +144,9 @@ class Entrance:
             door: knows who is banned and who has a good past.
             on_start: told of each connection on which octets can flow.
         """
-        self.connections: set[Connection] = set()
-        self._by_source: dict[IpAddress, set[Connection]] = {}
+        self.connections: dict[Connection, str] = {}
+        """And their addresses."""
+        self._by_address: dict[str, set[Connection]] = {}
         self._listeners = list(listeners)
         self._limits = limits
         self._places: Places[Connection] = Places(_capacity(limits), limits.connections_per_prefix)
@@ -119,6 +167,7 @@ class Entrance:
         """Begin to accept."""
         for listener in self._listeners:
             listener.socket.settimeout(0)
+            _end_dead_peers_of(listener.socket, self._limits.dead_peer_s)
             listener.socket.listen(BACKLOG)
         self._opened = True
         self._resume()
@@ -154,24 +203,24 @@ class Entrance:
             )
             for one in self._listeners
         ]
+        if not self._closed:
+            for listener in self._listeners:
+                _end_dead_peers_of(listener.socket, limits.dead_peer_s)
         self._resume_if_there_is_room()
 
     def turn_out(self, source: IpAddress) -> None:
         """End the connections from where nobody should have been let in, but for sessions."""
-        for connection in tuple(self._by_source.get(source, ())):
+        for connection in tuple(self._by_address.get(str(source), ())):
             if not connection.logged_in:
                 self._abort(connection, BANNED)
 
     # Accepting.
 
-    def _listener(self, listening: socket.socket) -> Listener:
-        return next(one for one in self._listeners if one.socket is listening)
-
     def _resume(self) -> None:
         if self._paused and not self._closed:
             self._paused = False
-            for listener in self._listeners:
-                self._loop.add_reader(listener.socket, self._accept, listener.socket)
+            for place, listener in enumerate(self._listeners):
+                self._loop.add_reader(listener.socket, self._accept, place)
 
     def _pause(self) -> None:
         if not self._paused:
@@ -179,20 +228,21 @@ class Entrance:
             for listener in self._listeners:
                 self._loop.remove_reader(listener.socket)
 
-    def _accept(self, listening: socket.socket) -> None:
+    def _accept(self, place: int) -> None:
+        listener = self._listeners[place]
         for _ in range(ACCEPTS_A_TURN):
             if not self._places.has_room:
                 self._sink.emit(events.AcceptingPaused(reason=NoPlace.SERVER_IS_FULL.value))
                 self._pause()
                 return
             try:
-                accepted, address = listening.accept()
+                accepted, address = listener.socket.accept()
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError as error:
                 self._pause_a_while(error)
                 return
-            self._let_in(self._listener(listening), accepted, _peer(address))
+            self._let_in(listener, accepted, listener.caller(address[0]), address[1])
 
     def _pause_a_while(self, error: OSError) -> None:
         self._sink.emit(events.AcceptingPaused(reason=str(error)))
@@ -206,11 +256,14 @@ class Entrance:
 
     # Who comes in.
 
-    def _let_in(self, listener: Listener, accepted: socket.socket, peer: Endpoint) -> None:
-        if source_of(peer) in listener.settings.proxy_from:
+    def _let_in(
+        self, listener: Listener, accepted: socket.socket, caller: Caller, port: int
+    ) -> None:
+        peer = Endpoint(caller.host, port)
+        if caller.is_proxy:
             self._let_proxy_in(listener, accepted, peer)
             return
-        connection = self._enter(listener, peer)
+        connection = self._enter(listener, caller, peer)
         if connection is None:
             accepted.close()
             return
@@ -232,24 +285,26 @@ class Entrance:
         """Return a proxy's connection at its start; the client is judged when it is known."""
         proxied = Proxied(
             self._loop,
-            lambda client: self._enter(listener, client or proxy),
+            lambda client: self._enter_proxied(listener, client or proxy),
             lambda reason: self._turn_away(listener, proxy, reason),
             self._proxied.discard,
         )
         self._proxied.add(proxied)
         return proxied
 
-    def _enter(self, listener: Listener, peer: Endpoint) -> Connection | None:
+    def _enter_proxied(self, listener: Listener, client: Endpoint) -> Connection | None:
+        return self._enter(listener, listener.caller(client.host), client)
+
+    def _enter(self, listener: Listener, caller: Caller, peer: Endpoint) -> Connection | None:
         """Return a connection that has a place, or turn it away."""
-        source = source_of(peer)
-        security = listener.security_for(source)
+        security = caller.security
         if security is None:
             self._turn_away(listener, peer, NOT_ALLOWED)
             return None
-        if not self._door.admits(source):
+        if not self._door.admits(caller.source):
             self._turn_away(listener, peer, BANNED)
             return None
-        has_good_past = self._door.has_good_past(source)
+        has_good_past = self._door.has_good_past(caller.source)
         connection = Connection(
             self._loop,
             peer,
@@ -259,21 +314,27 @@ class Entrance:
             on_login=self._places.settle,
             turnstile=None if has_good_past else self._turnstile,
         )
-        origin = Origin(_narrow_prefix(source), has_good_past)
-        room = self._places.take(connection, origin)
+        room = self._places.take(connection, Origin(caller.prefix, has_good_past))
         if isinstance(room, NoPlace):
             self._turn_away(listener, peer, room.value)
             return None
         if room.displaced is not None:
             self._abort(room.displaced, MADE_ROOM)
-        self.connections.add(connection)
-        self._by_source.setdefault(source, set()).add(connection)
+        self._keep(connection, caller.address)
         self._sink.emit(
             events.ConnectionOpened(
-                session=connection.session, peer=str(peer), listener=str(listener)
+                session=connection.session, peer=str(peer), listener=listener.name
             )
         )
         return connection
+
+    def _keep(self, connection: Connection, address: str) -> None:
+        self.connections[connection] = address
+        alike = self._by_address.get(address)
+        if alike is None:
+            self._by_address[address] = {connection}
+        else:
+            alike.add(connection)
 
     def _abort(self, connection: Connection, reason: str) -> None:
         """End a connection that has not logged in; if a session runs on it, that tells the end."""
@@ -287,12 +348,12 @@ class Entrance:
 
     def _turn_away(self, listener: Listener, peer: Endpoint, reason: str) -> None:
         """Tell, now and then, who is not let in."""
-        whom = _narrow_prefix(source_of(peer)), reason.partition(":")[0]
+        whom = listener.caller(peer.host).prefix, reason.partition(":")[0]
         times = self._turned_away.count(whom, self._loop.time())
         if times:
             self._sink.emit(
                 events.ConnectionRefused(
-                    peer=str(peer), listener=str(listener), reason=reason, count=times
+                    peer=str(peer), listener=listener.name, reason=reason, count=times
                 )
             )
 
@@ -307,8 +368,6 @@ class Entrance:
     async def _attach(self, protocol: asyncio.BaseProtocol, accepted: socket.socket) -> bool:
         """Give a socket to a protocol; False if it ended before it began."""
         try:
-            accepted.settimeout(0)
-            end_dead_peers(accepted, self._limits.dead_peer_s)
             await self._loop.connect_accepted_socket(lambda: protocol, accepted)
         except OSError:
             accepted.close()
@@ -317,12 +376,12 @@ class Entrance:
 
     def _ended(self, connection: Connection) -> None:
         self._places.leave(connection)
-        self.connections.discard(connection)
-        alike = self._by_source.get(connection.source)
-        if alike is not None:
-            alike.discard(connection)
+        address = self.connections.pop(connection, None)
+        if address is not None:
+            alike = self._by_address[address]
+            alike.remove(connection)
             if not alike:
-                del self._by_source[connection.source]
+                del self._by_address[address]
         if self._closed and not self.connections:
             self._everybody_left.set()
         self._resume_if_there_is_room()
@@ -332,12 +391,17 @@ def _capacity(limits: Limits) -> int:
     return capacity_under(limits.connections, raise_descriptor_limit())
 
 
-def _narrow_prefix(source: IpAddress) -> str:
-    return prefix_of(source, NARROW_BITS[source.version])
+def _end_dead_peers_of(listening: socket.socket, seconds: float) -> None:
+    """Let the kernel end the connections of peers that are gone, of all that are made from now on.
 
+    A connection begins with the options of the socket that it came through (tcp(7)), so they need
+    not be set on each.
 
-def _peer(address: tuple[str, int]) -> Endpoint:
-    """Return whom accept(2) named, an IPv4 client of an IPv6 socket as itself."""
-    peer = Endpoint(*address[:2])
-    source = source_of(peer)
-    return Endpoint(str(source), peer.port) if isinstance(source, IPv4Address) else peer
+    Args:
+        listening: the socket.
+        seconds: see `end_dead_peers`.
+    """
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)
+    if sys.platform == "linux":
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 0)
+    end_dead_peers(listening, seconds)

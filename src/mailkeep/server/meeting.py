@@ -5,11 +5,11 @@ STLS), the lease and the snapshot, the answer to the login, `after_login`, the e
 """
 
 import asyncio
+import functools
 import secrets
 import ssl
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mailkeep.accounts import May
@@ -17,14 +17,13 @@ from mailkeep.events import EventSink
 from mailkeep.events import types as events
 from mailkeep.maildrop import Maildrop, MaildropBusy, MaildropStore, MaildropUnavailable
 from mailkeep.pop3 import CapabilityOffers, Err, Security, ServerSide
-from mailkeep.sasl import ChannelBinding, MechanismOffers, server_mechanisms
+from mailkeep.sasl import ChannelBinding, MechanismFactory, MechanismOffers, server_mechanisms
 from mailkeep.server import replies
 from mailkeep.server.after_login import Session, Telling, Who, serve_maildrop
+from mailkeep.server.after_login.begun import begin
 from mailkeep.server.before_login import (
     Admitted,
     Gate,
-    LeftBeforeLogin,
-    Outcome,
     StlsGranted,
     Visitor,
     admit,
@@ -43,6 +42,11 @@ STORE_SHARE = 0.9
 
 _NONCE_OCTETS = 18
 """RFC 5802 section 5.1 wants it unpredictable; base64 has no remainder with 18."""
+
+_KINDS_OF_VISITORS = 64
+"""With and without SCRAM, a certificate, TLS; twice while another certificate of ours comes in."""
+
+_GREETING = replies.GREETING.wire()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,85 +102,85 @@ class Meeting:
         if security is Security.TLS:
             visitor = await self._start_tls(connection)
         else:
-            visitor = self._visitor(connection, None, None)
+            visitor = self._visitor(connection, str(connection.peer), None, None)
         dialogue = self._start(connection, security)
-        connection.write(replies.GREETING.wire())
+        connection.write(_GREETING)
         while True:
             looks = self.sessions.looks
-            match await self._admit(connection, dialogue, visitor):
-                case LeftBeforeLogin():
-                    return
-                case StlsGranted():
-                    visitor = await self._start_tls(connection)
-                    dialogue = self._start(connection, Security.TLS)
-                case Admitted() as admitted:
-                    session = self.sessions.add(connection, admitted.admission)
-                    try:
-                        if looks != self.sessions.looks and await self._is_revoked(session):
-                            dialogue.answer(replies.LOGIN_REFUSED)
-                        elif await self._serve_admitted(connection, dialogue, admitted, visitor):
-                            return
-                    finally:
-                        self.sessions.remove(session)
+            try:
+                outcome = await admit(dialogue, self.gate, visitor)
+            except (ClosedByUs, Disconnected) as ended:
+                self._tell_broken(connection, ended)
+                raise
+            if isinstance(outcome, Admitted):
+                session = self.sessions.add(connection, outcome.admission)
+                try:
+                    if looks != self.sessions.looks and await self._is_revoked(session):
+                        dialogue.answer(replies.LOGIN_REFUSED)
+                    elif await self._serve_admitted(connection, dialogue, outcome, visitor):
+                        return
+                finally:
+                    self.sessions.remove(session)
+            elif isinstance(outcome, StlsGranted):
+                visitor = await self._start_tls(connection)
+                dialogue = self._start(connection, Security.TLS)
+            else:
+                return
 
     async def _start_tls(self, connection: Connection) -> Visitor:
-        with self._telling_the_end(connection):
-            context, end_point = self.certificate()
-            channel = TlsChannel(context)
+        context, end_point = self.certificate()
+        channel = TlsChannel(context)
+        try:
             await connection.start_tls(channel)
-        facts = channel.facts
+        except (ClosedByUs, Disconnected) as ended:
+            self._tell_broken(connection, ended)
+            raise
+        facts, peer = channel.facts, str(connection.peer)
+        visitor = self._visitor(connection, peer, facts, end_point)
         self.sink.emit(
             events.TlsAgreed(
                 session=connection.session,
-                peer=str(connection.peer),
+                peer=peer,
                 version=facts.version,
                 suite=facts.suite,
                 group=facts.group,
                 server_name=facts.server_name,
-                client_certificate=facts.client_certificate_sha256,
+                client_certificate=visitor.certificate,
             )
         )
-        return self._visitor(connection, facts, end_point)
+        return visitor
 
     def _visitor(
-        self, connection: Connection, facts: TlsFacts | None, end_point: bytes | None
+        self, connection: Connection, peer: str, facts: TlsFacts | None, end_point: bytes | None
     ) -> Visitor:
         certificate = facts.client_certificate_sha256 if facts else None
-        binding = None
-        if self.offers.scram_plus and facts and end_point:
-            binding = ChannelBinding("tls-server-end-point", end_point)
-        offers = MechanismOffers(
-            nonce=lambda: secrets.token_urlsafe(_NONCE_OCTETS),
-            scram=self.gate.check.offers_scram(),
-            binding=binding,
-            tokens=self.offers.tokens,
+        gate, offers = self.gate, self.offers
+        mechanisms, capabilities = _what_is_offered(
+            scram=gate.check.offers_scram(),
+            end_point=end_point if offers.scram_plus and facts else None,
+            tokens=offers.tokens,
             certificate=certificate is not None,
+            utf8=gate.utf8,
+            login_delay_s=gate.login_delay_s,
         )
+        version = facts.version if facts else None
         return Visitor(
-            session=connection.session,
-            peer=str(connection.peer),
-            source=connection.source,
-            mechanisms=server_mechanisms(offers),
-            tls=facts.version if facts else None,
-            certificate=certificate,
+            connection.session,
+            peer,
+            connection.source,
+            mechanisms,
+            capabilities,
+            version,
+            certificate,
         )
 
-    async def _admit(self, connection: Connection, dialogue: Dialogue, visitor: Visitor) -> Outcome:
-        with self._telling_the_end(connection):
-            return await admit(dialogue, self.gate, visitor)
-
-    @contextmanager
-    def _telling_the_end(self, connection: Connection) -> Iterator[None]:
+    def _tell_broken(self, connection: Connection, ended: ClosedByUs | Disconnected) -> None:
         """Tell of a connection that ends before a session began; a session tells its own end."""
-        try:
-            yield
-        except (ClosedByUs, Disconnected) as ended:
-            self.sink.emit(
-                events.ConnectionBroken(
-                    session=connection.session, peer=str(connection.peer), reason=str(ended)
-                )
+        self.sink.emit(
+            events.ConnectionBroken(
+                session=connection.session, peer=str(connection.peer), reason=str(ended)
             )
-            raise
+        )
 
     def _start(self, connection: Connection, security: Security) -> Dialogue:
         core = ServerSide(
@@ -190,7 +194,7 @@ class Meeting:
         self, connection: Connection, dialogue: Dialogue, admitted: Admitted, visitor: Visitor
     ) -> bool:
         """Open the maildrop, answer the login, and serve; False when the client may try again."""
-        account = admitted.account.id
+        account = admitted.admission.account.id
         limit = self.limits.connections_per_account
         if limit and self.sessions.count(account) > limit:
             self._tell_not_let_in(connection, admitted, "as many sessions as an account may have")
@@ -238,20 +242,15 @@ class Meeting:
         maildrop: Maildrop,
         visitor: Visitor,
     ) -> None:
-        address = str(admitted.account.address)
-        peer = str(connection.peer)
-        telling = Telling(
-            self.sink, Who(connection.session, address, peer, admitted.device), maildrop.listing
-        )
-        device = admitted.admission.device
+        admission, peer = admitted.admission, visitor.peer
+        address, device = str(admission.account.address), admission.device
+        device_name = None if device is None else device.name
+        who = Who(connection.session, address, peer, device_name)
+        telling = Telling(self.sink, who, maildrop.listing)
         session = Session(
             maildrop=maildrop,
             telling=telling,
-            offers=CapabilityOffers(
-                mechanisms=tuple(visitor.mechanisms),
-                utf8=self.gate.utf8,
-                login_delay_s=self.gate.login_delay_s,
-            ),
+            offers=visitor.capabilities,
             idle_s=self.limits.idle_s,
             may_delete=device is None or device.may is May.DELETE,
             on_command=self.on_command,
@@ -263,11 +262,12 @@ class Meeting:
                 account=address,
                 peer=peer,
                 mechanism=admitted.mechanism,
-                device=admitted.device,
+                device=device_name,
                 familiar=admitted.familiar,
             )
         )
-        began_s = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
         how = "internal error"
         try:
             await serve_maildrop(dialogue, session)
@@ -276,25 +276,24 @@ class Meeting:
             how = str(ended)
             raise
         finally:
-            telling.ended(how, asyncio.get_running_loop().time() - began_s)
+            telling.ended(how, loop.time() - began_s)
 
     async def _open(self, connection: Connection, admitted: Admitted) -> Maildrop | Err:
         """Take the lease and the snapshot, from a silent session of the same user if need be."""
-        session, address = connection.session, str(admitted.account.address)
-        peer = str(connection.peer)
+        opened: list[Maildrop] = []
         try:
-            async with asyncio.timeout(self.limits.opening_s or None):
-                try:
-                    return await self._open_store(admitted)
-                except MaildropBusy:
-                    if not await self._take_over(admitted.account.id):
-                        raise
-                    self.sink.emit(events.MaildropTakenOver(session=session, account=address))
-                    return await self._open_store(admitted)
+            under_way = begin(self._open_into(opened, connection, admitted))
+            if under_way is not None:  # only what has to wait needs a clock
+                async with asyncio.timeout(self.limits.opening_s or None):
+                    await under_way
+            return opened[0]
         except MaildropBusy:
             self.sink.emit(
                 events.MaildropBusy(
-                    session=session, account=address, peer=peer, device=admitted.device
+                    session=connection.session,
+                    account=str(admitted.account.address),
+                    peer=str(connection.peer),
+                    device=admitted.device,
                 )
             )
             return replies.MAILDROP_BUSY
@@ -302,19 +301,68 @@ class Meeting:
             reason = str(unavailable) or "it took too long"
             self.sink.emit(
                 events.MaildropUnavailable(
-                    session=session,
-                    account=address,
-                    peer=peer,
+                    session=connection.session,
+                    account=str(admitted.account.address),
+                    peer=str(connection.peer),
                     device=admitted.device,
                     reason=reason,
                 )
             )
             return replies.MAILDROP_UNAVAILABLE
 
+    async def _open_into(
+        self, opened: list[Maildrop], connection: Connection, admitted: Admitted
+    ) -> None:
+        """Put the open maildrop into the list."""
+        try:
+            maildrop = await self._open_store(admitted)
+        except MaildropBusy:
+            if not await self._take_over(admitted.account.id):
+                raise
+            account = str(admitted.account.address)
+            self.sink.emit(events.MaildropTakenOver(session=connection.session, account=account))
+            maildrop = await self._open_store(admitted)
+        opened.append(maildrop)
+
     async def _take_over(self, account: AccountId) -> bool:
         return await self.holders.take_over(account, after_s=self.limits.takeover_after_s)
 
     async def _open_store(self, admitted: Admitted) -> Maildrop:
         timeout_s = self.limits.opening_s * STORE_SHARE or float("inf")
-        account = admitted.account
+        account = admitted.admission.account
         return await self.store.open(account.id, account.address, timeout_s=timeout_s)
+
+
+@functools.lru_cache(_KINDS_OF_VISITORS)
+def _what_is_offered(
+    *,
+    scram: bool,
+    end_point: bytes | None,
+    tokens: bool,
+    certificate: bool,
+    utf8: bool,
+    login_delay_s: int,
+) -> tuple[Mapping[str, MechanismFactory], CapabilityOffers]:
+    """Return what a visitor is offered: the same for all who are alike, so it is put together once.
+
+    Args:
+        scram: SCRAM can work for somebody here.
+        end_point: what its PLUS form is bound to; None where it is not offered.
+        tokens: as in `Offers`.
+        certificate: the visitor has shown one.
+        utf8: as in `Gate`.
+        login_delay_s: the same.
+
+    Returns:
+        The mechanisms, and what CAPA lists.
+    """
+    binding = None if end_point is None else ChannelBinding("tls-server-end-point", end_point)
+    offers = MechanismOffers(
+        nonce=_nonce, scram=scram, binding=binding, tokens=tokens, certificate=certificate
+    )
+    mechanisms = server_mechanisms(offers)
+    return mechanisms, CapabilityOffers(tuple(mechanisms), utf8, login_delay_s)
+
+
+def _nonce() -> str:
+    return secrets.token_urlsafe(_NONCE_OCTETS)

@@ -32,6 +32,11 @@ class Permission:
     seal: bytes | None
     until_s: float
     reported_s: float
+    is_taken_back: bool = False
+
+    def covers(self, now_s: float) -> bool:
+        """Tell whether it is good: neither taken back nor too old."""
+        return not self.is_taken_back and now_s < self.until_s
 
     def is_to_be_reported(self, now_s: float) -> bool:
         """Tell whether the door should hear of it again."""
@@ -55,6 +60,11 @@ class Permissions:
         if not attempt.is_sure and attempt.password_seal is None:
             return
         key = _key(attempt)
+        before = self._rows.get(key)
+        if before is not None and before.seal == attempt.password_seal:
+            before.until_s, before.reported_s = now_s + PERMITTED_FOR_S, now_s
+            self._rows.move_to_end(key)
+            return
         self._drop(key)
         self._rows[key] = Permission(attempt.password_seal, now_s + PERMITTED_FOR_S, now_s)
         for about in _about(key, attempt.password_seal):
@@ -67,7 +77,7 @@ class Permissions:
         permission = self._rows.get(_key(attempt))
         if permission is None or permission.seal != attempt.password_seal:
             return None
-        return permission if now_s < permission.until_s else None
+        return permission if permission.covers(now_s) else None
 
     def take_back(self, about: str | bytes) -> None:
         """Forget those about a name (`name_key`), a narrow prefix or a seal."""
@@ -76,6 +86,8 @@ class Permissions:
 
     def take_all_back(self) -> None:
         """Forget all."""
+        for permission in self._rows.values():
+            permission.is_taken_back = True
         self._rows.clear()
         self._about.clear()
 
@@ -87,6 +99,7 @@ class Permissions:
         permission = self._rows.pop(key, None)
         if permission is None:
             return
+        permission.is_taken_back = True
         for about in _about(key, permission.seal):
             keys = self._about[about]
             keys.discard(key)

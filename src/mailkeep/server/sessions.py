@@ -17,7 +17,7 @@ from mailkeep.values import AccountId
 _REVOKED = "what it logged in with is no longer good"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class LoggedIn:
     """One session, from good credentials to its end."""
 

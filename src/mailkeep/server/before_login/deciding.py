@@ -34,13 +34,7 @@ from mailkeep.defence import (
 from mailkeep.pop3 import Err
 from mailkeep.server import replies
 from mailkeep.server.before_login.gate import Admitted, Gate
-from mailkeep.server.before_login.telling import (
-    LEFT,
-    NAME_TOLD_OCTETS,
-    Guess,
-    LoginTelling,
-    name_told,
-)
+from mailkeep.server.before_login.telling import LEFT, Guess, LoginTelling
 from mailkeep.server.before_login.visitor import Visitor
 from mailkeep.server.wire import Disconnected, Wire
 
@@ -69,6 +63,8 @@ class _Refused(Exception):
 class Deciding:
     """Decides about the logins of one visitor."""
 
+    __slots__ = ("_gate", "_telling", "_visitor", "_wire")
+
     def __init__(self, gate: Gate, visitor: Visitor, wire: Wire, telling: LoginTelling) -> None:
         self._gate = gate
         self._visitor = visitor
@@ -81,9 +77,10 @@ class Deciding:
         Raises:
             Disconnected: nobody is there any more.
         """
-        await self._wait_for_room()
+        if not self._gate.sink.has_room():
+            await self._wait_for_room()
         arrived_s = asyncio.get_running_loop().time()
-        guess = Guess(claim, mechanism, name_told(claim.name_untrusted))
+        guess = Guess(claim, mechanism)
         try:
             return await self._pass(guess)
         except (CheckUnavailable, DoorUnavailable) as unavailable:
@@ -96,29 +93,30 @@ class Deciding:
         return denied
 
     async def _pass(self, guess: Guess) -> Admitted:
-        identified = await self._gate.check.identify(guess.claim)
-        guess.name = guess.name or identified.name[:NAME_TOLD_OCTETS]
-        attempt = self._attempt(identified, guess)
-        match await self._gate.door.ask(attempt):
-            case Turned(reason, delayed_s):
-                self._note_delay(guess, delayed_s)
-                raise _Refused(reason.value)
-            case Let() as let:
-                admission = await self._verify(identified, let, guess)
-                welcome = await self._welcome(identified, admission, let)
-                if welcome.refused is not None:
-                    await self._make_alike(identified, admission, guess, welcome.refused)
-                    raise _Refused(welcome.refused.value, _reply(welcome.refused))
-                client = self._client(guess.mechanism)
-                await self._gate.check.note_use(admission, self._visitor.source, client)
-                await self._wait_for_room_with(guess)
-                return Admitted(admission, guess.mechanism, welcome.familiar)
+        gate, visitor = self._gate, self._visitor
+        identified = await gate.check.identify(guess.claim)
+        guess.owner = identified.name
+        let = await gate.door.ask(self._attempt(identified, guess))
+        if isinstance(let, Turned):
+            self._note_delay(guess, let.delayed_s)
+            raise _Refused(let.reason.value)
+        admission = await self._verify(identified, let, guess)
+        welcome = await self._welcome(identified, admission, let)
+        if welcome.refused is not None:
+            await self._make_alike(identified, admission, guess, welcome.refused)
+            raise _Refused(welcome.refused.value, _reply(welcome.refused))
+        client = f"{guess.mechanism} {visitor.tls or 'in clear'}"
+        await gate.check.note_use(admission, visitor.source, client)
+        if not gate.sink.has_room():
+            await self._wait_for_room_with(guess)
+        return Admitted(admission, guess.mechanism, welcome.familiar)
 
     async def _verify(self, identified: Identified, let: Let, guess: Guess) -> Admission:
         """Check while the attempt holds its place, and give that back in any case."""
         gate = self._gate
         try:
-            self._note_delay(guess, let.delayed_s)
+            if let.delayed_s:
+                self._note_delay(guess, let.delayed_s)
             self._wire.check_open()
             return await gate.check.verify(identified, self._visitor.source)
         except LoginRefused as refused:
@@ -146,8 +144,9 @@ class Deciding:
         except DoorUnavailable:
             await self._pay(identified, admission)
             raise
-        self._telling.bans(welcome.bans)
-        self._telling.odd(admission, welcome)
+        if welcome.refused is not None or welcome.odd is not None:
+            self._telling.bans(welcome.bans)
+            self._telling.odd(admission, welcome)
         return welcome
 
     # Refusals of what is right look like those of what is wrong.
@@ -199,8 +198,6 @@ class Deciding:
         Raises:
             Disconnected: the client has left meanwhile.
         """
-        if self._gate.sink.has_room():
-            return
         room = asyncio.ensure_future(self._gate.sink.ready())
         try:
             while not room.done():
@@ -216,17 +213,14 @@ class Deciding:
             seal = self._gate.seal(guess.claim.password_untrusted)
         visitor = self._visitor
         return Attempt(
-            session=visitor.session,
-            source=visitor.source,
-            name=identified.name,
-            mechanism=guess.mechanism,
-            password_seal=seal,
-            is_sure=identified.is_sure,
-            tls=visitor.tls is not None,
+            visitor.session,
+            visitor.source,
+            identified.name,
+            guess.mechanism,
+            seal,
+            identified.is_sure,
+            visitor.tls is not None,
         )
-
-    def _client(self, mechanism: str) -> str:
-        return f"{mechanism} {self._visitor.tls or 'in clear'}"
 
 
 def _reply(turning: Turning) -> Err:

@@ -37,7 +37,7 @@ class Gate:
     token_hints: TokenHints = TokenHints()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Admitted:
     """Good credentials; the command that brought them waits for its answer."""
 

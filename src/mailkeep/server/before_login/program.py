@@ -7,7 +7,7 @@ who opens the maildrop. It never sees mail.
 from dataclasses import dataclass
 
 from mailkeep.accounts import CheckUnavailable, Claim, PasswordClaim
-from mailkeep.pop3 import BEHIND_STLS, CapabilityOffers, LocalProtocolError, OkLines, commands
+from mailkeep.pop3 import BEHIND_STLS, LocalProtocolError, OkLines, Refused, commands
 from mailkeep.sasl import SaslFailed
 from mailkeep.server import replies
 from mailkeep.server.before_login.deciding import Deciding, Denied
@@ -15,7 +15,7 @@ from mailkeep.server.before_login.exchange import Exchange, ExchangeOver
 from mailkeep.server.before_login.gate import Admitted, Gate
 from mailkeep.server.before_login.telling import LEFT, Guess, LoginTelling, name_told
 from mailkeep.server.before_login.visitor import Visitor
-from mailkeep.server.dialogue import ClosedByUs, Dialogue
+from mailkeep.server.dialogue import COMMANDS_A_TURN, ClosedByUs, Dialogue
 from mailkeep.server.wire import Disconnected
 from mailkeep.values import Secret
 
@@ -24,6 +24,9 @@ REFUSALS_LIMIT = 3
 costs a guesser a handshake."""
 
 _CREDENTIALS = "a login"
+
+_TO_BE_OBEYED = (commands.Pass, commands.Auth, commands.Quit, commands.Stls)
+"""Commands that may take time, or end this program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +53,21 @@ async def admit(dialogue: Dialogue, gate: Gate, visitor: Visitor) -> Outcome:
     dialogue.wire.expect_within(gate.credentials_s, _CREDENTIALS)
     outcome = None
     while outcome is None:
-        outcome = await program.step()
+        if program.hear(b""):
+            await dialogue.wire.attend(program.hear)
+        outcome = await program.obey()
     return outcome
 
 
 class _Program:
-    """One stretch of AUTHORIZATION; it remembers the name that USER gave."""
+    """One stretch of AUTHORIZATION; it remembers the name that USER gave.
+
+    What takes no time is answered by `hear`, where its octets arrive; a login, and what ends this
+    program, by `obey`, in the connection's task.
+    """
 
     __slots__ = (
+        "_command",
         "_deciding",
         "_dialogue",
         "_gate",
@@ -74,14 +84,43 @@ class _Program:
         self._telling = LoginTelling(gate.sink, visitor)
         self._deciding = Deciding(gate, visitor, dialogue.wire, self._telling)
         self._name_untrusted = b""
+        self._command: commands.Command | None = None
+        """What is to be obeyed next."""
         self._refusals = 0
 
-    async def step(self) -> Outcome | None:
-        """Answer one command."""
-        match await self._dialogue.next_command():
-            case commands.User(name_untrusted):
-                self._name_untrusted = name_untrusted
-                self._dialogue.answer(replies.NAME_TAKEN_DOWN)
+    def hear(self, octets: bytes) -> bool:
+        """Answer what has arrived; False when somebody must `obey` before more can be heard.
+
+        Raises:
+            Disconnected, ClosedByUs: see `admit`.
+        """
+        dialogue = self._dialogue
+        if octets:
+            dialogue.core.receive(octets)
+        for _ in range(COMMANDS_A_TURN):
+            command = dialogue.next_at_hand()
+            if command is None:
+                return True
+            if isinstance(command, commands.User):
+                self._name_untrusted = command.name_untrusted
+                dialogue.answer(replies.NAME_TAKEN_DOWN)
+            elif isinstance(command, _TO_BE_OBEYED):
+                self._command = command
+                return False
+            elif not isinstance(command, Refused):
+                self._answer_simple(command)
+            if dialogue.core.is_all_read:
+                return True
+        return False
+
+    async def obey(self) -> Outcome | None:
+        """Do what may take time, or let the others have their turn.
+
+        Raises:
+            Disconnected, ClosedByUs: see `admit`.
+        """
+        command, self._command = self._command, None
+        match command:
             case commands.Pass(password):
                 return await self._decide(PasswordClaim(self._name_untrusted, password), "USER")
             case commands.Auth(mechanism, initial_response):
@@ -91,15 +130,15 @@ class _Program:
                 return LeftBeforeLogin()
             case commands.Stls():
                 return self._begin_tls()
-            case other:
-                self._answer_simple(other)
+            case _:
+                await self._dialogue.wire.drain()
         return None
 
     def _answer_simple(self, command: commands.Command) -> None:
         """Answer a command that changes nothing but how the rest is answered."""
         match command:
             case commands.Capa():
-                lines = self._dialogue.core.list_capabilities(self._offers())
+                lines = self._dialogue.core.list_capabilities(self._visitor.capabilities)
                 self._dialogue.answer(OkLines(replies.CAPABILITIES, lines))
             case commands.AuthList():
                 names = tuple(name.encode() for name in self._visitor.mechanisms)
@@ -113,13 +152,6 @@ class _Program:
                 self._dialogue.answer(replies.UTF8_NOT_OFFERED)
             case illegal:
                 raise LocalProtocolError(f"the state table let {type(illegal).__name__} through")
-
-    def _offers(self) -> CapabilityOffers:
-        return CapabilityOffers(
-            mechanisms=tuple(self._visitor.mechanisms),
-            utf8=self._gate.utf8,
-            login_delay_s=self._gate.login_delay_s,
-        )
 
     def _begin_tls(self) -> StlsGranted:
         """Grant STLS, unless something came behind it that nobody has read yet."""
@@ -156,6 +188,8 @@ class _Program:
         wire = self._dialogue.wire
         wire.lift_deadline()
         outcome = await self._deciding.decide(claim, mechanism)
+        if exchange is None and isinstance(outcome, Admitted):
+            return outcome
         wire.expect_within(self._gate.credentials_s, _CREDENTIALS)
         match outcome:
             case Admitted() as admitted:
@@ -179,8 +213,8 @@ class _Program:
         try:
             await exchange.end_admitted()
         except (SaslFailed, ExchangeOver, Disconnected, ClosedByUs):
-            name = name_told(claim.name_untrusted) or str(admitted.account.address)
-            self._telling.refused(Guess(claim, admitted.mechanism, name), LEFT)
+            owner = str(admitted.account.address)
+            self._telling.refused(Guess(claim, admitted.mechanism, owner), LEFT)
             raise
 
     def _end_after_refusals(self) -> None:

@@ -27,14 +27,21 @@ class Guess:
 
     claim: Claim
     mechanism: str
-    name: str
-    """For events."""
+    owner: str = ""
+    """Who is meant, as far as is known; the claim itself may name nobody."""
     delayed_s: float = 0.0
     """How long the door has made it wait because of failures."""
+
+    @property
+    def name(self) -> str:
+        """For events: what the client calls itself, or who is meant."""
+        return name_told(self.claim.name_untrusted) or self.owner[:NAME_TOLD_OCTETS]
 
 
 class LoginTelling:
     """Tells of the logins of one visitor."""
+
+    __slots__ = ("_sink", "_visitor")
 
     def __init__(self, sink: EventSink, visitor: Visitor) -> None:
         self._sink = sink

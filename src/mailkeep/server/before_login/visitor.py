@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mailkeep.pop3 import CapabilityOffers
 from mailkeep.sasl import MechanismFactory
 from mailkeep.values import IpAddress
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Visitor:
     """One connection under one state of encryption."""
 
@@ -19,6 +20,8 @@ class Visitor:
     """Its address, for the door."""
     mechanisms: Mapping[str, MechanismFactory]
     """What AUTH knows here, best first."""
+    capabilities: CapabilityOffers
+    """What CAPA lists here."""
     tls: str | None = None
     """The version of TLS; None in clear."""
     certificate: str | None = None
