@@ -3,11 +3,6 @@
 from pathlib import Path
 
 from mailkeep.accounts import TokenCheck
-from mailkeep.accounts.asking import HttpsTransport
-from mailkeep.accounts.introspection import IntrospectionCheck
-from mailkeep.accounts.key_sets import FileKeys, UrlKeys
-from mailkeep.accounts.signed_tokens import JwtCheck
-from mailkeep.accounts.token_claims import TokenRules
 from mailkeep.site import Oauth
 from mailkeep.values import Secret
 
@@ -25,6 +20,13 @@ def make_token_check(chosen: Oauth | None, folder: Path) -> TokenCheck | None:
     """
     if chosen is None:
         return None
+    # They bring a megabyte that a site without tokens would keep in each of its processes.
+    from mailkeep.accounts.asking import HttpsTransport
+    from mailkeep.accounts.introspection import IntrospectionCheck
+    from mailkeep.accounts.key_sets import FileKeys, UrlKeys
+    from mailkeep.accounts.signed_tokens import JwtCheck
+    from mailkeep.accounts.token_claims import TokenRules
+
     rules = TokenRules(chosen.issuer, chosen.audience, chosen.scope, chosen.name_claim)
     if chosen.introspection:
         secret = Secret(b"")

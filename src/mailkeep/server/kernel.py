@@ -46,16 +46,16 @@ def capacity_under(connections: int, descriptors: int) -> int:
     return min(connections, possible) if connections else possible
 
 
-def end_dead_peers(accepted: socket.socket, seconds: float) -> None:
+def end_dead_peers(watched: socket.socket, seconds: float) -> None:
     """Let the kernel end the connection of a peer that is gone (RFC 1122 4.2.3.6, RFC 5482).
 
     Args:
-        accepted: a connection's socket.
+        watched: a connection's socket, or a listening one: connections begin with what it has.
         seconds: after which a dead peer must have been noticed, idle or not; 0 for never.
     """
     if not seconds:
         return
-    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    watched.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if sys.platform != "linux":
         return
     probe_s = max(1, int(seconds) // (2 * KEEPALIVE_PROBES))
@@ -66,4 +66,4 @@ def end_dead_peers(accepted: socket.socket, seconds: float) -> None:
         (socket.TCP_KEEPCNT, KEEPALIVE_PROBES),
         (socket.TCP_USER_TIMEOUT, int(seconds * 1000)),
     ):
-        accepted.setsockopt(socket.IPPROTO_TCP, option, value)
+        watched.setsockopt(socket.IPPROTO_TCP, option, value)
