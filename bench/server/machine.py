@@ -4,11 +4,11 @@ import os
 import platform
 import ssl
 import subprocess
-import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from bench.server.interpreter import serving_python
 from tests.harness.programs import find_program
 
 REPOSITORY = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ def describe_machine() -> dict[str, str]:
         "machine": f"{_processor()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB",
         "kernel": platform.release(),
         "system": _system(),
-        "Python": sys.version.split()[0],
+        "Python": "{1} ({0})".format(*serving_python()),
         "OpenSSL of Python": ssl.OPENSSL_VERSION,
         "OpenSSL of Dovecot and the C programs": _first_line("openssl", "version"),
         "uvloop": _version("uvloop"),

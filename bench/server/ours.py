@@ -6,11 +6,11 @@ The door, the audit trail, the log and the metrics are on, fsync is on.
 import contextlib
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench.server.figures import Side
+from bench.server.interpreter import environment, serving_python
 from bench.server.place import HOSTNAME, Place
 from bench.server.running import Server, started
 
@@ -59,8 +59,9 @@ def running_mailkeep(place: Place, *, site: Path | None = None, more: str = "") 
     """
     site, log = site or place.site, place.folder / "mailkeep.log"
     (site / "mailkeep.toml").write_text(settings(place.mail) + more)
-    command = (sys.executable, "-m", "mailkeep", "--site", site, "serve")
-    with started(command, log, lambda text: "\nready\n" in f"\n{text}") as pid:
+    python, _ = serving_python()
+    command = (python, "-m", "mailkeep", "--site", site, "serve")
+    with started(command, log, lambda text: "\nready\n" in f"\n{text}", environment()) as pid:
         yield Server(Side.OURS, pid, _port(log), log, place.ca)
 
 

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,10 @@ def files_allowed() -> int:
 
 @contextlib.contextmanager
 def started(
-    words: Sequence[str | Path], log: Path, is_ready: Callable[[str], bool]
+    words: Sequence[str | Path],
+    log: Path,
+    is_ready: Callable[[str], bool],
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[int]:
     """Run a server on its core until the caller is done; yields its process number.
 
@@ -98,6 +101,7 @@ def started(
         words: the program and its arguments.
         log: where its output goes, from the start.
         is_ready: whether what it has written says that it takes connections.
+        environment: its variables, if they are not those of this process.
 
     Raises:
         NotStarted: it ended or said nothing for a minute.
@@ -106,7 +110,11 @@ def started(
         os.sched_setaffinity(0, {server_core()})  # a child inherits it
         try:
             process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
             )
         finally:
             os.sched_setaffinity(0, {load_core()})
