@@ -12,6 +12,12 @@ from mailkeep.pop3.replies import TERMINATOR
 _LINE_STARTS_WITH_DOT = re.compile(rb"\n\.")
 """A search by `re` takes a third of the time of `in` on a megabyte without a match."""
 
+_FEW_DOTS = 100
+"""A piece with fewer is cut where a line begins with one: to look for single octets and to put
+together takes a sixth of what `replace` takes to look for pairs (0.2 and 1.3 ms a MB)."""
+
+_LF = 10
+
 
 def stuff(body: bytes, *, is_dot_free: bool = False) -> bytes:
     """Return a whole body as it is sent; the terminator comes behind it.
@@ -53,8 +59,7 @@ class DotStuffer:
         if self._is_dot_free or b"." not in piece:  # a hundredth of the time of the search below
             return piece
         first_is_stuffed = tail.endswith(b"\n") and piece.startswith(b".")
-        if _LINE_STARTS_WITH_DOT.search(piece):
-            piece = piece.replace(b"\n.", b"\n..")
+        piece = _stuffed(piece)
         return b"." + piece if first_is_stuffed else piece
 
     def finish(self) -> bytes:
@@ -67,3 +72,20 @@ class DotStuffer:
         if self._tail != b"\r\n":
             raise ValueError("a body in wire form ends with CRLF")
         return TERMINATOR
+
+
+def _stuffed(piece: bytes) -> bytes:
+    """Return a piece with each dot doubled that stands behind a line's end in it."""
+    lines: list[bytes] = []
+    start, dot = 0, piece.find(b".")
+    for _ in range(_FEW_DOTS):
+        if dot < 0:
+            lines.append(piece[start:])
+            return b".".join(lines)
+        if dot and piece[dot - 1] == _LF:
+            lines.append(piece[start:dot])
+            start = dot
+        dot = piece.find(b".", dot + 1)
+    if not _LINE_STARTS_WITH_DOT.search(piece):
+        return piece
+    return piece.replace(b"\n.", b"\n..")
