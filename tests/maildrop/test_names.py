@@ -146,7 +146,10 @@ def test_unique_ids_of_many_names_are_those_of_each(bases: list[bytes], start: i
     """One look at all of them takes no name for what it is not."""
     start = min(start, len(bases))
     column = UidlsOfNames(PackedStrings(bases))
-    assert column.part(start, len(bases)) == [uidl_of(base) for base in bases[start:]]
+    each = [uidl_of(base) for base in bases]
+    for first, last in ((start, len(bases)), (0, start), (0, len(bases))):
+        assert column.part(first, last) == each[first:last]
+        assert [column[Index(place)] for place in range(len(bases))] == each
 
 
 def test_unique_ids_of_packed_names() -> None:

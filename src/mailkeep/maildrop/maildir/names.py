@@ -99,21 +99,28 @@ def uidl_of(base: bytes) -> Uidl:
 class UidlsOfNames:
     """The unique-ids of packed base names, each worked out when it is asked for."""
 
-    __slots__ = ("_bases",)
+    __slots__ = ("_bases", "_looked_at")
 
     def __init__(self, bases: PackedStrings) -> None:
         self._bases = bases
+        self._looked_at = 0
+        """So many from the first on are known to be their own unique-ids."""
 
     def __len__(self) -> int:
         return len(self._bases)
 
     def __getitem__(self, index: Index, /) -> Uidl:
-        return uidl_of(self._bases[index])
+        base = self._bases[index]
+        return Uidl(base) if index < self._looked_at else uidl_of(base)
 
     def part(self, start: int, stop: int) -> list[bytes]:
         """Return unique-ids: mostly the names, if one look says that all of them may be."""
         names = self._bases.part(start, stop)
-        return names if _are_uidls(names) else [uidl_of(name) for name in names]
+        if not _are_uidls(names):
+            return [uidl_of(name) for name in names]
+        if start <= self._looked_at:
+            self._looked_at = max(self._looked_at, start + len(names))
+        return names
 
 
 def _are_uidls(names: list[bytes]) -> bool:
