@@ -15,7 +15,7 @@ LENIENT = 2.0
 """Times its target a ratio may be before it fails a run: another machine has other ratios."""
 
 SLACK = 1.3
-"""Times what was reached a ratio may be where that is already more."""
+"""Times what was reached a ratio may be where that is more: a machine is never the same twice."""
 
 
 class Side(enum.Enum):

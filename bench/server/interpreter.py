@@ -31,7 +31,7 @@ def serving_python() -> tuple[Path, str]:
 
 
 def environment() -> dict[str, str]:
-    """Return the variables with which it finds the packages; `PYTHONPATH` may name other sources."""
+    """Return its variables, so that it finds the packages; `PYTHONPATH` may name other sources."""
     folders = [os.environ.get("PYTHONPATH", ""), str(SOURCES)]
     folders += [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
     found = os.pathsep.join(dict.fromkeys(filter(None, folders)))
