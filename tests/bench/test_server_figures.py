@@ -53,7 +53,7 @@ def test_what_was_reached_is_kept_where_a_target_is_far() -> None:
     at_most = 4.0 * SLACK
     good, bad = (replace(measured(it, 10 * it, 1.0), row=row) for it in (at_most, at_most + 0.1))
     assert failures(good) == []
-    assert failures(bad) == ["row: 5.30 of C responder, limit 5.20, target 1.1"]
+    assert failures(bad) == ["row: 6.10 of C responder, limit 6.00, target 1.1"]
     assert bad.verdict(Side.FLOOR) is Verdict.FAR_OFF
     near = replace(ROW, reached_to_floor=0.5)
     assert failures(replace(measured(0.22, 1.0, 0.1), row=near)) == []

@@ -192,6 +192,8 @@ class _Program:
             case commands.Retr(number):
                 if not self._send_at_hand(number):
                     return self._begin(self._send_message(number, None))
+            case commands.Dele(number):
+                self._dialogue.answer(self._mark(number))
             case commands.Top(number, body_lines):
                 return self._begin(self._send_message(number, body_lines))
             case commands.List(None):
@@ -223,8 +225,6 @@ class _Program:
         match command:
             case commands.Noop():
                 return replies.NOTHING_DONE
-            case commands.Dele(number):
-                return self._mark(number)
             case commands.Stat():
                 return Ok(listings.drop_listing(self._marks))
             case commands.List(int() as number):
