@@ -28,9 +28,12 @@ class Curve:
 
     @property
     def growth(self) -> float:
-        """Return the cost at the last number, over what is usual before."""
+        """Return the cost at the last number, over what is usual before.
+
+        What cost as much at a smaller number has not grown, whatever is usual.
+        """
         *before, last = (cost for _, cost in self.points)
-        return last / median(before)
+        return last / median(before) if last > max(before) else 1.0
 
     @property
     def step(self) -> float:

@@ -58,3 +58,9 @@ def test_what_could_not_be_measured_is_a_failure_and_is_told() -> None:
     plot = Plot("sessions", "open sessions", problem="not ready")
     assert growth_failures([plot]) == ["sessions: not ready"]
     assert verdicts([plot]) == ["open sessions: FAILED: not ready"]
+
+
+def test_what_cost_as_much_at_a_smaller_number_has_not_grown() -> None:
+    """A dip in the middle is no reason to call the end a rise."""
+    assert Curve("RETR", ((0, 1.6), (100, 1.1), (1000, 1.1), (10_000, 1.55))).is_kept
+    assert not Curve("RETR", ((0, 1.6), (100, 1.1), (1000, 1.1), (10_000, 1.65))).is_kept
