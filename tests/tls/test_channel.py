@@ -191,6 +191,54 @@ def test_a_changed_record_kills_the_channel(shaken: tuple[MemoryClient, TlsChann
         channel.send(b"+OK\r\n")
 
 
+def test_what_has_settled_goes_on_alone(shaken: tuple[MemoryClient, TlsChannel]) -> None:
+    """The session carries octets, and the last word, as the channel around it does."""
+    client, channel = shaken
+    settled = channel.settled()
+    assert settled.settled() is settled
+    client.tls.write(b"NOOP\r\n")
+    assert settled.receive(client.output()) == b"NOOP\r\n"
+    client.feed(settled.send(b"+OK\r\n"))
+    assert client.plaintext == b"+OK\r\n"
+    client.feed(settled.close())
+    assert client.closed_by_server
+    with pytest.raises(TlsFailed):
+        settled.send(b"+OK\r\n")
+
+
+def test_a_changed_record_kills_what_has_settled(shaken: tuple[MemoryClient, TlsChannel]) -> None:
+    """Nothing that comes behind it is read, even if it is whole (RFC 8446 section 5.2)."""
+    client, channel = shaken
+    settled = channel.settled()
+    client.tls.write(b"DELE 1\r\n")
+    record = bytearray(client.output())
+    record[-1] ^= 1
+    client.tls.write(b"QUIT\r\n")
+    behind = client.output()
+    with pytest.raises(TlsFailed, match="bad record mac"):
+        settled.receive(bytes(record))
+    with pytest.raises(ssl.SSLError, match="BAD_RECORD_MAC"):
+        client.feed(settled.output())
+    assert not settled.established
+    assert settled.receive(behind) == b""
+    assert settled.close() == b""
+    with pytest.raises(TlsFailed):
+        settled.send(b"+OK\r\n")
+
+
+def test_nothing_settles_before_the_end_of_the_handshake(
+    context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
+    """Not before it, and not in its middle."""
+    client, channel = MemoryClient(client_context), TlsChannel(context)
+    with pytest.raises(TlsFailed):
+        channel.settled()
+    client.advance()
+    channel.receive(client.output())
+    with pytest.raises(TlsFailed):
+        channel.settled()
+
+
 @VERSIONS
 def test_the_facts_are_those_of_the_handshake(
     context: ssl.SSLContext, client_context: ssl.SSLContext, version: ssl.TLSVersion

@@ -124,7 +124,9 @@ class TlsChannel:
         Raises:
             TlsFailed: the handshake is not over.
         """
-        return self._session()
+        if isinstance(self._state, Session) and self._state.established:
+            return self._state
+        raise TlsFailed("no handshake has been completed")
 
     @property
     def established(self) -> bool:

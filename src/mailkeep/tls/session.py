@@ -51,6 +51,7 @@ class Session:
     __slots__ = (
         "_feed_octets",
         "_incoming",
+        "_is_dead",
         "_outgoing",
         "_tls",
         "established",
@@ -72,6 +73,8 @@ class Session:
         self._feed_octets = feed_octets
         self.established = False
         self.peer_closed = False
+        self._is_dead = False
+        """Whether it raised: nothing goes in any more, and nothing but an alert comes out."""
         self.peer_certificate: bytes | None = None
         """DER, from the end of the handshake on; None if the peer has none. Read at that moment:
         OpenSSL does not tell it in the middle of a later handshake message, and a peer may stop
@@ -111,8 +114,8 @@ class Session:
             view = memoryview(octets)
             starts = range(0, len(octets), room)
             return b"".join([self.receive(view[start : start + room]) for start in starts])
-        if self.peer_closed:  # what follows a close_notify is nobody's (RFC 8446 6.1)
-            return b""
+        if self.peer_closed or self._is_dead:
+            return b""  # what follows a close_notify is nobody's (RFC 8446 6.1)
         incoming, tls = self._incoming, self._tls
         incoming.write(octets)
         plaintext: list[bytes] = []
@@ -131,7 +134,7 @@ class Session:
         except ssl.SSLZeroReturnError:  # both sides have closed now
             self.peer_closed = True
         except ssl.SSLError as cause:
-            raise self._failure(cause) from cause
+            raise self._die(cause) from cause
         return plaintext[0] if len(plaintext) == 1 else b"".join(plaintext)
 
     def send(self, plaintext: bytes | memoryview) -> bytes:
@@ -143,6 +146,8 @@ class Session:
         """
         if len(plaintext) > _RECORD_OCTETS:
             return b"".join(self.send_pieces((plaintext,)))
+        if not self.established:
+            raise TlsFailed("the handshake is not over, or the session is dead")
         if not plaintext:
             return b""
         try:
@@ -153,7 +158,7 @@ class Session:
             # after the handshake (RFC 8446 section 4.6); no honest peer leaves one unfinished.
             raise TlsFailed("the peer has not ended a handshake message") from cause
         except ssl.SSLError as cause:
-            raise self._failure(cause) from cause
+            raise self._die(cause) from cause
 
     def send_pieces(self, plaintext: Sequence[bytes | memoryview]) -> list[bytes]:
         """Return a record in each of the octets that carry `plaintext`, piece behind piece.
@@ -210,6 +215,12 @@ class Session:
         self._tls.do_handshake()
         self.peer_certificate = self._tls.getpeercert(binary_form=True)
         self.established = True
+
+    def _die(self, error: ssl.SSLError) -> TlsError:
+        """Let nothing pass any more; return why."""
+        self.established = False
+        self._is_dead = True
+        return self._failure(error)
 
     def _failure(self, error: ssl.SSLError) -> TlsError:
         """Return what OpenSSL complains about as an error of ours."""
