@@ -25,6 +25,7 @@ from mailkeep.maildrop.maildir.listing_file import (
 from mailkeep.maildrop.maildir.reading import (
     PIECE_OCTETS,
     Known,
+    Opened,
     Started,
     begin_at_once,
     read_at_once,
@@ -196,30 +197,27 @@ class Messages:
 
         Never waits; called by the event loop. What is not so is found out by `start`.
         """
+        opened = self._open_at_once(index, is_long=False)
+        return opened and read_at_once(opened)
+
+    def begin_at_once(self, index: Index) -> Started | None:
+        """Return the first piece of a long message under the same conditions as `at_hand`."""
+        opened = self._open_at_once(index, is_long=True)
+        return opened and begin_at_once(opened, partial(self._count_again, opened.digest.base))
+
+    def _open_at_once(self, index: Index, *, is_long: bool) -> Opened | None:
+        """Open whatever has the name of a message of which enough is known."""
         reach = self.maildir.reach
         digest = self.digests.in_memory(index)
         if reach is None or digest is None:
             return None
         octets = self.snapshot.octets[index]
-        if octets >= PIECE_OCTETS:
+        if is_long != (octets >= PIECE_OCTETS):
             return None
         descriptor = reach.open_at_once(digest.base, self.maildir.places)
-        if descriptor == NOT_CACHED:
-            return None
-        return read_at_once(descriptor, reach.device, octets, digest)
-
-    def begin_at_once(self, index: Index) -> Started | None:
-        """Return the first piece of a long message under the same conditions as `at_hand`."""
-        reach = self.maildir.reach
-        digest = self.digests.in_memory(index)
-        octets = self.snapshot.octets[index]
-        if reach is None or digest is None or octets < PIECE_OCTETS:
-            return None
-        descriptor = reach.open_at_once(digest.base, self.maildir.places)
-        if descriptor == NOT_CACHED:
-            return None
-        count_again = partial(self._count_again, digest.base)
-        return begin_at_once(descriptor, reach.device, octets, digest, count_again)
+        return (
+            None if descriptor == NOT_CACHED else Opened(descriptor, reach.device, octets, digest)
+        )
 
     def _read_ahead(self, folders: Folders, index: Index, room_octets: int) -> ReadAhead:
         """Read small messages behind this one; what is wrong is told when it is asked for."""

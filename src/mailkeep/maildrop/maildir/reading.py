@@ -271,59 +271,65 @@ def _find_out(stored: bytes, known: Known) -> WholeMessage | None:
     return WholeMessage(wire, sha256.hex(), is_dot_free)
 
 
-def read_at_once(
-    descriptor: int, device: int, announced: int, digest: Digest
-) -> WholeMessage | None:
+class Opened(NamedTuple):
+    """What the event loop has opened without waiting, and of what it should be the file."""
+
+    descriptor: int
+    """Of whatever has the message's name."""
+    device: int
+    """`st_dev` of the message's file."""
+    announced: int
+    """The octets of the whole wire form."""
+    digest: Digest
+    """What was found out when the message was read before."""
+
+    def status(self) -> os.stat_result | None:
+        """Return what there is to know of the file, if it is the very one that was read before.
+
+        Raises:
+            OSError: it cannot be asked.
+        """
+        status = os.fstat(self.descriptor)
+        is_it = status.st_dev == self.device and stamp_of(status) == self.digest.stamp
+        return status if is_it else None
+
+
+def read_at_once(opened: Opened) -> WholeMessage | None:
     """Read a short message that is as it was and in the page cache; `None` if it is any different.
 
-    Never waits and never raises.
-
-    Args:
-        descriptor: of whatever has the message's name; closed.
-        device: `st_dev` of the message's file.
-        announced: the octets of the whole wire form.
-        digest: what was found out when it was read before. Nothing is read but the very file of
-            which it was made, as its device and its stamp tell.
+    Never waits and never raises. The descriptor is closed.
     """
     arriving = _arriving.octets
     try:
-        status = os.fstat(descriptor)
-        if status.st_dev != device or stamp_of(status) != digest.stamp:
+        status = opened.status()
+        if status is None:
             return None
-        count = os.preadv(descriptor, [arriving], 0, _NOWAIT)
+        count = os.preadv(opened.descriptor, [arriving], 0, _NOWAIT)
     except OSError:
         return None
     finally:
-        os.close(descriptor)
-    return _whole(bytes(arriving[:count]), announced, digest) if count == status.st_size else None
+        os.close(opened.descriptor)
+    if count != status.st_size:
+        return None
+    return _whole(bytes(arriving[:count]), opened.announced, opened.digest)
 
 
-def begin_at_once(
-    descriptor: int,
-    device: int,
-    announced: int,
-    digest: Digest,
-    on_wrong_size: Callable[[], None],
-) -> "Started | None":
+def begin_at_once(opened: Opened, on_wrong_size: Callable[[], None]) -> "Started | None":
     """Read the first piece of a long message as `read_at_once` reads a short one.
 
     Args:
-        descriptor: of whatever has the message's name; closed unless it is returned.
-        device: `st_dev` of the message's file.
-        announced: the octets of the whole wire form.
-        digest: what was found out when it was read before.
+        opened: its descriptor is closed unless it is returned.
         on_wrong_size: see `Known`.
     """
     try:
-        status = os.fstat(descriptor)
+        status = opened.status()
     except OSError:
-        os.close(descriptor)
+        status = None
+    if status is None:
+        os.close(opened.descriptor)
         return None
-    if status.st_dev != device or stamp_of(status) != digest.stamp:
-        os.close(descriptor)
-        return None
-    known = Known(announced, status.st_size, digest, on_wrong_size, _knows_already)
-    file = MessageFile(descriptor, known, body_lines=None)
+    known = Known(opened.announced, status.st_size, opened.digest, on_wrong_size, _knows_already)
+    file = MessageFile(opened.descriptor, known, body_lines=None)
     piece = file.read_cached_piece()
     if not piece or file.ended:
         file.close()
