@@ -103,3 +103,14 @@ async def test_what_was_removed_is_told_some_at_a_time_and_all_in_any_case() -> 
         await task
     told = [fields["uidl"] for fields in sink.of(EventType.DELETION_DONE)]
     assert told == [uidl.decode() for uidl in uidls]
+
+
+async def test_what_was_removed_of_an_ordinary_maildrop_waits_for_nobody() -> None:
+    """The messages are gone: a record that is full must not keep the answer to QUIT back."""
+    sink = Recorder()
+    listing = Listing([(Uidl(b"one"), Octets(1))])
+    telling = Telling(sink, Who("session", "alice@example.com", "192.0.2.7:40000", None), listing)
+    sink.room = asyncio.Event()
+    async with asyncio.timeout(5):
+        await telling.removed([Uidl(b"one")])
+    assert len(sink.of(EventType.DELETION_DONE)) == 1

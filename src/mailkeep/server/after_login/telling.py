@@ -127,10 +127,11 @@ class Telling:
         self._removed += len(uidls)
         untold = iter(uidls)
         try:
-            while some := tuple(islice(untold, TOLD_A_TURN)):
-                self._tell_removed(some)
+            self._tell_removed(islice(untold, TOLD_A_TURN))
+            for _ in range(TOLD_A_TURN, len(uidls), TOLD_A_TURN):
                 await self._sink.ready()
                 await asyncio.sleep(0)
+                self._tell_removed(islice(untold, TOLD_A_TURN))
         finally:
             self._tell_removed(untold)
 
