@@ -108,6 +108,18 @@ async def test_a_whole_flood_leaves_the_last_ones_inside(serve: Serve) -> None:
     assert server.sink.of(EventType.INTERNAL_ERROR) == []
 
 
+async def test_strangers_stand_in_one_queue_and_who_is_known_in_none(serve: Serve) -> None:
+    """Each with a queue of his own, all of them would be taken in one turn of the loop."""
+    server = await serve(full_store())
+    door_of(server).good.add("127.2.0.1")
+    for source in ("127.1.0.1", "127.1.0.2", "127.2.0.1"):
+        await greeted_from(server, source)
+    one, other, known = (it._turnstile for it in server.server._entrance.connections)
+    assert one is not None
+    assert one is other
+    assert known is None
+
+
 async def test_a_share_of_the_places_is_for_sources_with_a_good_past(serve: Serve) -> None:
     """While strangers displace each other an office gets in, and displaces nobody."""
     server = await serve(full_store(), limits=Limits(connections=20))
