@@ -5,16 +5,12 @@ wherever the pieces were cut. It takes the wire form, in which every LF has a CR
 "after LF" and "after CRLF" are the same place.
 """
 
-import re
-
 from mailkeep.pop3.replies import TERMINATOR
 
-_LINE_STARTS_WITH_DOT = re.compile(rb"\n\.")
-"""A search by `re` takes a third of the time of `in` on a megabyte without a match."""
-
-_FEW_DOTS = 100
-"""A piece with fewer is cut where a line begins with one: to look for single octets and to put
-together takes a sixth of what `replace` takes to look for pairs (0.2 and 1.3 ms a MB)."""
+_OCTETS_A_DOT = 2048
+"""A piece with fewer dots than one in so many octets, as of an attachment, is cut where a line
+begins with one: to look for single octets and to put together takes a sixth of what `replace` takes
+to look for pairs (0.2 and 1.3 ms a MB). One dot more costs as much as 400 octets of `replace`."""
 
 _LF = 10
 
@@ -78,7 +74,7 @@ def _stuffed(piece: bytes) -> bytes:
     """Return a piece with each dot doubled that stands behind a line's end in it."""
     lines: list[bytes] = []
     start, dot = 0, piece.find(b".")
-    for _ in range(_FEW_DOTS):
+    for _ in range(1 + len(piece) // _OCTETS_A_DOT):
         if dot < 0:
             lines.append(piece[start:])
             return b".".join(lines)
@@ -86,6 +82,4 @@ def _stuffed(piece: bytes) -> bytes:
             lines.append(piece[start:dot])
             start = dot
         dot = piece.find(b".", dot + 1)
-    if not _LINE_STARTS_WITH_DOT.search(piece):
-        return piece
     return piece.replace(b"\n.", b"\n..")
