@@ -18,11 +18,11 @@ from tests.server.talking import PEER, Talk, logged_in, settle
 
 from mailkeep.events import EventType
 from mailkeep.pop3 import Security
+from mailkeep.server.clocked import WATCH_EVERY_S
 from mailkeep.server.connection import (
     LINGER_S,
     OUTPUT_LIMIT_BEFORE_LOGIN_OCTETS,
     OUTPUT_LIMIT_OCTETS,
-    WATCH_EVERY_S,
     Connection,
 )
 from mailkeep.server.small_reads import ARRIVAL_OCTETS

@@ -1,14 +1,11 @@
-"""One client's octets on a real transport: TLS, deadlines, back-pressure, closing. No commands.
+"""One client's octets on a real transport: TLS, back-pressure, closing. No commands.
 
 It owns every buffer between the socket and the protocol. Reading pauses while what arrived has not
 been asked for, writing waits while the client is behind, and all that a client can make us wait for
-has a clock on it.
+has a clock on it (`clocked`).
 
 What a stranger can make us keep is small: two small reads before reading pauses, and little output
 until somebody has logged in.
-
-Known limit: octets count as taken by the client when the kernel took them, so the last few hundred
-KiB of a stalled download are seen as progress.
 """
 
 import asyncio
@@ -19,8 +16,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import cast
 
 from mailkeep.server.channel import PLAIN, Channel
-from mailkeep.server.small_reads import SmallReads
-from mailkeep.server.stall import OutputWatch
+from mailkeep.server.clocked import Clocked
 from mailkeep.server.turnstile import Turnstile
 from mailkeep.server.wire import Disconnected
 from mailkeep.site import Endpoint, Limits
@@ -40,9 +36,6 @@ OUTPUT_LIMIT_OCTETS = 262_144
 OUTPUT_LIMIT_BEFORE_LOGIN_OCTETS = 4096
 """The same for a stranger: a handshake's longest flight, or a list of capabilities."""
 
-WATCH_EVERY_S = 5.0
-"""How often output that waits is looked at; small beside the shortest limit, 60 s."""
-
 LINGER_S = 2.0
 """How long to listen on after a refusal: closing with unread octets makes the kernel send RST,
 and the client would never read why."""
@@ -55,7 +48,7 @@ SESSION_OCTETS = 8
 there were 200,000 of them, and so long as logs are kept nobody confuses two."""
 
 
-class Connection(SmallReads):
+class Connection(Clocked):
     """A client's connection, from accept to the end; implements `Wire`.
 
     Attributes:
@@ -68,34 +61,24 @@ class Connection(SmallReads):
         "_arrived",
         "_begun",
         "_channel",
-        "_deadline",
-        "_deadline_at",
         "_end_of_input",
         "_ended",
-        "_expected",
         "_gather_octets",
         "_hear",
         "_holds_flight",
-        "_limits",
         "_lingering",
         "_logged_in",
-        "_loop",
         "_on_end",
         "_on_login",
         "_on_start",
         "_queued",
         "_reading_paused",
-        "_sent",
         "_stopping",
-        "_timer_at",
-        "_transport",
         "_turnstile",
         "_unsent",
         "_unsent_octets",
         "_waiter",
         "_waiting_since",
-        "_watch",
-        "_watch_timer",
         "_writable",
         "peer",
         "session",
@@ -124,18 +107,16 @@ class Connection(SmallReads):
             on_login: told when somebody has logged in.
             turnstile: what arrives before that passes it, if it is given.
         """
+        super().__init__(loop, limits)
         self.peer = peer
         self.source = source_of(peer)
         self.session = secrets.token_hex(SESSION_OCTETS)
         self._begun = False
         self._logged_in = False
         self._gather_octets = OUTPUT_LIMIT_BEFORE_LOGIN_OCTETS
-        self._loop = loop
-        self._limits = limits
         self._on_start = on_start
         self._on_end = on_end
         self._on_login = on_login
-        self._transport: asyncio.Transport
         self._turnstile = turnstile
         self._queued = 0
         """Pieces that arrived and wait at the turnstile: one, for reading is paused meanwhile."""
@@ -148,18 +129,11 @@ class Connection(SmallReads):
         self._stopping = False
         self._unsent: list[bytes] = []
         self._unsent_octets = 0
-        self._sent = 0
         self._waiter: asyncio.Future[None] | None = None
         self._hear: Callable[[bytes], bool] | None = None
         self._holds_flight = False
         self._waiting_since: float | None = None
         self._writable: asyncio.Future[None] | None = None
-        self._deadline: asyncio.TimerHandle | None = None
-        self._timer_at = float("inf")
-        self._deadline_at = float("inf")
-        self._expected = ""
-        self._watch: OutputWatch | None = None
-        self._watch_timer: asyncio.TimerHandle | None = None
 
     # What a program does with it.
 
@@ -229,20 +203,6 @@ class Connection(SmallReads):
         else:
             await self._writable
         self._check_not_ended()
-
-    def expect_within(self, seconds: float, what: str) -> None:
-        """See `Wire.expect_within`."""
-        self._expected = what
-        if not seconds:
-            self.lift_deadline()
-            return
-        self._deadline_at = self._loop.time() + seconds
-        if self._timer_at > self._deadline_at:
-            self._set_timer(self._deadline_at)
-
-    def lift_deadline(self) -> None:
-        """See `Wire.lift_deadline`."""
-        self._deadline_at = float("inf")
 
     def check_open(self) -> None:
         """See `Wire.check_open`."""
@@ -440,8 +400,7 @@ class Connection(SmallReads):
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the socket is closed."""
         self._end("the connection was lost" if exc is None else f"the connection was lost: {exc}")
-        if self._watch_timer is not None:
-            self._watch_timer.cancel()
+        self._stop_watch()
         self._on_end(self)
 
     # How it is done.
@@ -493,7 +452,7 @@ class Connection(SmallReads):
             self._transport.write(octets)
         self._sent += len(octets)
         if self._watch_timer is None and self._transport.get_write_buffer_size():
-            self._watch_timer = self._loop.call_later(WATCH_EVERY_S, self._look_at_output)
+            self._watch_output()
 
     def _say_goodbye(self) -> None:
         """Send what is unsent, and the last word of TLS with it."""
@@ -519,25 +478,9 @@ class Connection(SmallReads):
             return
         self._ended = reason
         self._arrived = b""
-        if self._deadline is not None:
-            self._deadline.cancel()
+        self._stop_deadline()
         self._wake()
         self.resume_writing()
-
-    def _set_timer(self, when: float) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._timer_at = when
-        self._deadline = self._loop.call_at(when, self._deadline_came)
-
-    def _deadline_came(self) -> None:
-        self._deadline = None
-        self._timer_at = float("inf")
-        if self._loop.time() < self._deadline_at:
-            if self._deadline_at != float("inf"):
-                self._set_timer(self._deadline_at)
-            return
-        self._expire(f"{self._expected} took too long")
 
     def _expire(self, reason: str) -> None:
         """Close without a word (RFC 1939 section 3), and without waiting for a client that is."""
@@ -547,27 +490,6 @@ class Connection(SmallReads):
         self._transmit(self._channel.close())
         self._transport.close()
         self._end(reason)
-
-    def _look_at_output(self) -> None:
-        self._watch_timer = None
-        waiting = self._transport.get_write_buffer_size()
-        if not waiting:
-            self._watch = None
-            return
-        now, taken = self._loop.time(), self._sent - waiting
-        if self._watch is None:
-            self._watch = OutputWatch(
-                now,
-                taken,
-                stall_s=self._limits.output_stall_s,
-                window_s=self._limits.output_rate_window_s,
-                octets_per_s=self._limits.output_rate_octets_per_s,
-            )
-        reason = self._watch.judge(now, taken)
-        if reason is None:
-            self._watch_timer = self._loop.call_later(WATCH_EVERY_S, self._look_at_output)
-            return
-        self.abort(reason)
 
 
 def source_of(peer: Endpoint) -> IpAddress:
