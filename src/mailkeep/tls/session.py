@@ -118,7 +118,7 @@ class Session:
             return b""  # what follows a close_notify is nobody's (RFC 8446 6.1)
         incoming, tls = self._incoming, self._tls
         incoming.write(octets)
-        plaintext: list[bytes] = []
+        plaintext = b""
         try:
             if not self.established:
                 self._shake_hands()
@@ -128,14 +128,14 @@ class Session:
                 if not piece:
                     self.peer_closed = True
                     break
-                plaintext.append(piece)
+                plaintext = plaintext + piece if plaintext else piece
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:  # both sides have closed now
             self.peer_closed = True
         except ssl.SSLError as cause:
             raise self._die(cause) from cause
-        return plaintext[0] if len(plaintext) == 1 else b"".join(plaintext)
+        return plaintext
 
     def send(self, plaintext: bytes | memoryview) -> bytes:
         """Return the octets that carry `plaintext`, and before them any that waited.
