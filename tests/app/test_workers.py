@@ -154,7 +154,7 @@ def test_failures_count_over_all_workers(tmp_path: Path) -> None:
             assert client.read_line().startswith(b"-ERR [AUTH]")
             waits.append(time.monotonic() - before_s)
         two.close()
-    assert waits[0] < 1.4
+    assert waits[0] < waits[1] - 1  # a slow machine is slow each time
     assert waits[1] > 1.5
     assert waits[2] > 3
 
