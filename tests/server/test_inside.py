@@ -34,6 +34,22 @@ def test_only_what_has_changed_is_told() -> None:
     assert inside.changes() == {"a": 0, "b": 1}
 
 
+def test_who_has_come_and_gone_is_not_told() -> None:
+    """A number that is what it was is no change; one that went up and halfway down is one."""
+    inside: Inside[str] = Inside()
+    inside.enter("a")
+    inside.changes()
+    inside.enter("b")
+    inside.enter("a")
+    inside.leave("b")
+    inside.leave("a")
+    assert inside.changes() == {}
+    inside.enter("a")
+    inside.enter("a")
+    inside.leave("a")
+    assert inside.changes() == {"a": 2}
+
+
 class Workers(RuleBasedStateMachine):
     """Workers that come, count, tell, and die."""
 

@@ -18,46 +18,53 @@ Key = TypeVar("Key", bound=Hashable)
 class Inside(Generic[Key]):
     """Counts for one worker; alone it is the whole site."""
 
-    __slots__ = ("_changed", "_elsewhere", "_here")
+    __slots__ = ("_elsewhere", "_here", "_told", "_touched")
 
     def __init__(self) -> None:
-        self._here: Counter[Key] = Counter()
+        self._here: dict[Key, int] = {}
         self._elsewhere: dict[Key, int] = {}
-        self._changed: set[Key] | None = None
-        """None: nobody wants to know."""
+        self._told: dict[Key, int] = {}
+        """The numbers here as `changes` has returned them."""
+        self._touched: set[Key] | None = None
+        """Whose number may have changed since; None: nobody wants to know."""
 
     def __getitem__(self, key: Key) -> int:
         """Return how many are inside on the whole site."""
-        return self._here[key] + self._elsewhere.get(key, 0)
+        return self._here.get(key, 0) + self._elsewhere.get(key, 0)
 
     def enter(self, key: Key) -> None:
         """Count one in."""
-        self._here[key] += 1
-        if self._changed is not None:
-            self._changed.add(key)
+        self._here[key] = self._here.get(key, 0) + 1
+        if self._touched is not None:
+            self._touched.add(key)
 
     def leave(self, key: Key) -> None:
         """Count one out."""
-        self._here[key] -= 1
-        if not self._here[key]:
+        number = self._here[key] - 1
+        if number:
+            self._here[key] = number
+        else:
             del self._here[key]
-        if self._changed is not None:
-            self._changed.add(key)
+        if self._touched is not None:
+            self._touched.add(key)
 
     def changes(self) -> dict[Key, int]:
-        """Return the numbers here that have changed since the last call; the first begins it."""
-        changed = self._here.keys() if self._changed is None else self._changed
-        changes = {key: self._here[key] for key in changed}
-        self._changed = set()
+        """Return the numbers here that are others than at the last call; the first begins it.
+
+        Who has come and gone since, as most do who only look for mail, is no change.
+        """
+        here, told = self._here, self._told
+        touched = here.keys() if self._touched is None else self._touched
+        changes = {
+            key: number for key in touched if (number := here.get(key, 0)) != told.get(key, 0)
+        }
+        self._touched = set()
+        _note(told, changes)
         return changes
 
     def note_elsewhere(self, numbers: Mapping[Key, int]) -> None:
         """Take note of what all others have together; keys that are not named stay."""
-        for key, number in numbers.items():
-            if number:
-                self._elsewhere[key] = number
-            else:
-                self._elsewhere.pop(key, None)
+        _note(self._elsewhere, numbers)
 
 
 class Sums(Generic[Key]):
@@ -76,10 +83,7 @@ class Sums(Generic[Key]):
         own = self._of[worker]
         for key, number in numbers.items():
             self._total[key] += number - own.get(key, 0)
-            if number:
-                own[key] = number
-            else:
-                own.pop(key, None)
+        _note(own, numbers)
         return self._told({*numbers}, worker)
 
     def forget(self, worker: int) -> dict[int, dict[Key, int]]:
@@ -103,3 +107,12 @@ class Sums(Generic[Key]):
             if not self._total[key]:
                 del self._total[key]
         return told
+
+
+def _note(known: dict[Key, int], numbers: Mapping[Key, int]) -> None:
+    """Take over numbers; 0 is not kept."""
+    for key, number in numbers.items():
+        if number:
+            known[key] = number
+        else:
+            known.pop(key, None)

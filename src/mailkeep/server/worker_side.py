@@ -115,9 +115,11 @@ class WorkerLink:
         if self._commands:
             answered, self._commands = tuple(self._commands), []
             self._link.say(wire.Commands(answered))
-        while not (self._outbox.is_empty or self._link.is_congested):
-            self._link.send(wire.frame(wire.Kind.EVENTS, self._outbox.take()))
-            self._link.flush()
+        outbox, link = self._outbox, self._link
+        while not (outbox.is_empty or link.is_congested):
+            link.send(wire.frame(wire.Kind.EVENTS, outbox.take()))
+            if not outbox.is_empty:  # only what is written tells whether the supervisor is behind
+                link.flush()
 
     async def close(self) -> None:
         """Send everything, then end the link."""

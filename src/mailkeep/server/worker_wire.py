@@ -46,6 +46,9 @@ class Kind(IntEnum):
     EVENTS = 1
 
 
+_KINDS = {kind.value: kind for kind in Kind}
+
+
 class _Message(
     msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True, tag=True
 ):
@@ -267,9 +270,9 @@ class Frames:
             end = start + LENGTH_OCTETS + length
             if len(octets) < end:
                 break
-            kind = octets[start + LENGTH_OCTETS]
-            if kind > Kind.EVENTS:
+            kind = _KINDS.get(octets[start + LENGTH_OCTETS])
+            if kind is None:
                 raise Malformed("a frame is of no kind")
-            yield Kind(kind), octets[start + LENGTH_OCTETS + 1 : end]
+            yield kind, octets[start + LENGTH_OCTETS + 1 : end]
             start = end
         self._rest = octets[start:]
