@@ -39,17 +39,12 @@ from mailkeep.defence.policy_question import PolicyAnswer, PolicyServerUnavailab
 from mailkeep.defence.remembered import BanRow
 from mailkeep.defence.rules import DoorRules
 from mailkeep.server import control as control_room
-from mailkeep.server import door_asking
+from mailkeep.server import door_known
 from mailkeep.server import door_wire as wire
 from mailkeep.server.control import SILENCE_S, Control, send_notice
-from mailkeep.server.door_asking import (
-    PING_EVERY_S,
-    PONG_WITHIN_S,
-    REFUSED_FOR_S,
-    SURE_WAITS_S,
-    UNREACHED_S,
-    DoorOverSocket,
-)
+from mailkeep.server.door_asking import SURE_WAITS_S, UNREACHED_S, DoorOverSocket
+from mailkeep.server.door_known import REFUSED_FOR_S
+from mailkeep.server.door_link import PING_EVERY_S, PONG_WITHIN_S
 from mailkeep.testing.fake_time import FakeTimeLoop
 from mailkeep.values import AccountId
 
@@ -870,7 +865,7 @@ async def test_a_good_past_is_known_from_the_second_connection_on(path: Path) ->
         assert not door.is_reached
         assert door.has_good_past(alike)
         assert door.admits(alike)
-        await asyncio.sleep(door_asking.PAST_FOR_S)
+        await asyncio.sleep(door_known.PAST_FOR_S)
         assert not door.has_good_past(alike)
 
 
@@ -878,8 +873,8 @@ async def test_a_flood_of_sources_costs_bounded_memory(
     path: Path, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So many questions under way, and so many answers kept."""
-    monkeypatch.setattr(door_asking, "REMEMBERED", 50)
-    monkeypatch.setattr(door_asking, "LOOKS_LIMIT", 100)
+    monkeypatch.setattr(door_known, "REMEMBERED", 50)
+    monkeypatch.setattr(door_known, "LOOKS_LIMIT", 100)
     door.replace_bans([BanRow("203.0.0.0/16", None, "test", times=1, made_by="operator")])
     async with asking(path) as worker:
         await until(lambda: worker.is_reached)

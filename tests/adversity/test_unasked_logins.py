@@ -14,7 +14,8 @@ from tests.defence.knocking import ALICE, HOME, attempt, guess, is_in, log_in, m
 from mailkeep.defence import Attempt, Let, Success, Turned, Turning, Welcome
 from mailkeep.defence.door import Door
 from mailkeep.server.control import Control
-from mailkeep.server.door_asking import LOOKED_FOR_S, DoorOverSocket
+from mailkeep.server.door_asking import DoorOverSocket
+from mailkeep.server.door_known import LOOKED_FOR_S
 from mailkeep.server.permissions import PERMITTED_FOR_S, REPORTED_EVERY_S
 from mailkeep.values import IpAddress
 

@@ -1,27 +1,25 @@
 """The door of a worker: asks the process that has the real one, over the control socket.
 
-One connection for all attempts. When it is lost it is made anew; attempts that wait are asked
-again, and those that are being looked at have lost their places with it. A guess that cannot be
-counted must not be answered either: right or wrong, its report raises `DoorUnavailable`, so that
-an outage tells nobody which it was. Who proves what cannot be guessed comes in all the same; all
-others wait for the door, and then are told to try again later.
+One connection for all attempts (`door_link`). When it is lost it is made anew; attempts that wait
+are asked again, and those that are being looked at have lost their places with it. A guess that
+cannot be counted must not be answered either: right or wrong, its report raises `DoorUnavailable`,
+so that an outage tells nobody which it was. Who proves what cannot be guessed comes in all the
+same; all others wait for the door, and then are told to try again later.
 
 Who was let in a while ago is let in again without a question where the real door has said that this
 lasts (`permissions`); it hears of that now and then, and takes it back when anything goes wrong.
 
-Connections are judged by what is known here, because nobody may wait for that: the answers of the
-last minutes, asked for behind the connection's back; who should not have been let in is named then.
+Connections are judged by what is known here (`door_known`), because nobody may wait for that; the
+door is asked behind the connection's back, and who should not have been let in is named then.
 
-Known limits: a source that has not connected for some minutes is taken for one that is neither
-banned nor known until the answer is there. A login during an outage makes nobody familiar.
+Known limit: a login during an outage makes nobody familiar.
 """
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias, cast
 
 from mailkeep.defence import (
     Attempt,
@@ -32,11 +30,11 @@ from mailkeep.defence import (
     Turned,
     Welcome,
 )
-from mailkeep.defence.bounded import Bounded
-from mailkeep.defence.prefixes import prefixes_of
 from mailkeep.defence.seam import FAMILIAR
 from mailkeep.server import door_wire as wire
-from mailkeep.server.control import Outgoing, socket_address
+from mailkeep.server.control import socket_address
+from mailkeep.server.door_known import KnownSources
+from mailkeep.server.door_link import PING_EVERY_S, Answering, DoorLink
 from mailkeep.server.permissions import Permission, Permissions
 from mailkeep.values import AccountId, IpAddress
 
@@ -48,54 +46,38 @@ SURE_WAITS_S = 1.0
 """How long a proof that cannot be guessed waits for it: what is only a hiccup of the connection, or
 a worker's first second, should cost neither LOGIN-DELAY nor the policy server's word."""
 
-PING_EVERY_S = 5.0
-PONG_WITHIN_S = 5.0
-"""A door that hangs is as good as away; its loop is never busy for a second."""
-
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0
 """Between two tries to reach it, doubling: a restart is noticed at once, a long outage costs
 nothing."""
 
-REFUSED_FOR_S = 1.0
-"""How long a ban is believed without asking again: one that is lifted is over within a second."""
-
-PAST_FOR_S = 600.0
-"""How long a good past is believed without asking again; it lasts 30 days, and each connection
-asks."""
-
-LOOKED_FOR_S = 60.0
-"""How long it is believed that a source may connect; a ban is told at once."""
-
-REMEMBERED = 10_000
-"""Sources of each kind, about 3 MB in all; as many as there may be connections."""
-
-LOOKS_LIMIT = 1_000
-"""Questions about sources under way; in a flood, more of them would only tell that it is one."""
-
 AWAY = "the process that has the door is away"
 LOST = "the process that has the door went away meanwhile"
 
+OnRefusal = Callable[[IpAddress], None]
+"""Told a source that was let connect and should not have been."""
+
 
 class DoorOverSocket:
-    """A `LoginDoor` for one event loop; `start` it inside the loop.
+    """A `LoginDoor` for one event loop; make it inside the loop, and `start` it.
 
     Args:
         path: of the control socket.
 
     Attributes:
-        on_refusal: told a source that was let connect and should not have been.
+        on_refusal: told a source that was let connect and should not have been; nobody at first.
     """
 
     def __init__(self, path: Path) -> None:
-        self.on_refusal: Callable[[IpAddress], None] = lambda _: None
+        self.on_refusal: OnRefusal = lambda _: None
         self._permissions = Permissions()
         self._path = path
+        self._now_s = asyncio.get_running_loop().time
         self._numbers = itertools.count(1)
-        self._link: _Link | None = None
+        self._link: DoorLink | None = None
         self._reached = asyncio.Event()
         self._lent: dict[int, _Lent] = {}
-        self._known = _Known()
+        self._known = KnownSources()
         self._keeping: asyncio.Task[None] | None = None
 
     @property
@@ -118,7 +100,7 @@ class DoorOverSocket:
 
     def admits(self, source: IpAddress) -> bool:
         """Tell whether a new connection from there may be made at all. Takes no time."""
-        now_s = _now_s()
+        now_s = self._now_s()
         if self._known.is_refused(source, now_s):
             return False
         if not self._known.is_admitted(source, now_s):
@@ -127,7 +109,7 @@ class DoorOverSocket:
 
     def has_good_past(self, source: IpAddress) -> bool:
         """Tell whether somebody is known to have logged in from this prefix. Takes no time."""
-        return self._known.has_good_past(source, _now_s())
+        return self._known.has_good_past(source, self._now_s())
 
     async def ask(self, attempt: Attempt) -> Let | Turned:
         """Return when the guess may be looked at, or that it will not be.
@@ -137,7 +119,7 @@ class DoorOverSocket:
         Raises:
             DoorUnavailable: it cannot be found out now.
         """
-        permission = self._permissions.find(attempt, _now_s())
+        permission = self._permissions.find(attempt, self._now_s())
         if permission is not None:
             number = next(self._numbers)
             self._lent[number] = _Lent(None, attempt, permission)
@@ -145,7 +127,7 @@ class DoorOverSocket:
         return await self._ask_anew(attempt)
 
     async def _ask_anew(self, attempt: Attempt) -> Let | Turned:
-        until_s = _now_s() + (SURE_WAITS_S if attempt.is_sure else UNREACHED_S)
+        until_s = self._now_s() + (SURE_WAITS_S if attempt.is_sure else UNREACHED_S)
         while True:
             link = await self._reach(until_s)
             if link is None:
@@ -190,35 +172,39 @@ class DoorOverSocket:
         if lent is None:
             raise LookupError("an attempt is reported once")
         if lent.permission is not None:
-            return await self._succeed_permitted(lent.attempt, lent.permission, success)
+            if self._comes_again(lent.attempt, lent.permission, success):
+                return FAMILIAR
+            return await self._succeed_after_all(lent.attempt, success)
         number = next(self._numbers)
         answer = await lent.report(number, wire.Succeed.of(number, let.ticket, success))
         match answer:
             case wire.Welcomed():
                 welcome = answer.welcome()
                 if welcome.refused is None:
-                    self._known.note_past(lent.attempt.source, _now_s(), is_good=True)
+                    self._known.note_past(lent.attempt.source, self._now_s(), is_good=True)
                 if answer.lasts:
-                    self._permissions.lend(lent.attempt, _now_s())
+                    self._permissions.lend(lent.attempt, self._now_s())
                 return welcome
             case None if lent.attempt.is_sure:
                 return FAMILIAR
         raise _unavailable(answer)
 
-    async def _succeed_permitted(
-        self, attempt: Attempt, permission: Permission, success: Success
-    ) -> Welcome:
-        """Let somebody in by permission; ask if that was taken back meanwhile."""
-        now_s = _now_s()
+    def _comes_again(self, attempt: Attempt, permission: Permission, success: Success) -> bool:
+        """Tell whether a permission still lets somebody in, and report that now and then."""
+        now_s = self._now_s()
         if not permission.covers(now_s):
-            said = await self._ask_anew(attempt)
-            if isinstance(said, Let):
-                return await self.succeed(said, success)
-            return Welcome(refused=said.reason, familiar=True)
+            return False
         if permission.is_to_be_reported(now_s):
             permission.reported_s = now_s
             self._report_again(attempt, success)
-        return FAMILIAR
+        return True
+
+    async def _succeed_after_all(self, attempt: Attempt, success: Success) -> Welcome:
+        """Ask about somebody whose permission was taken back while he was looked at."""
+        said = await self._ask_anew(attempt)
+        if isinstance(said, Let):
+            return await self.succeed(said, success)
+        return Welcome(refused=said.reason, familiar=True)
 
     def _report_again(self, attempt: Attempt, success: Success) -> None:
         """Tell that somebody was let in; nobody waits for what is said to that."""
@@ -228,10 +214,10 @@ class DoorOverSocket:
         reporting = self._link.request(number, wire.Again.of(number, attempt, success))
         reporting.add_done_callback(lambda done: self._reported_again(attempt, done))
 
-    def _reported_again(self, attempt: Attempt, reporting: "_Answering") -> None:
+    def _reported_again(self, attempt: Attempt, reporting: Answering) -> None:
         answer = None if reporting.cancelled() else reporting.result()
         if isinstance(answer, wire.Welcomed) and answer.lasts:
-            self._permissions.lend(attempt, _now_s())
+            self._permissions.lend(attempt, self._now_s())
         else:
             self._permissions.drop(attempt)
 
@@ -252,7 +238,7 @@ class DoorOverSocket:
         for about in abouts:
             self._permissions.take_back(about)
         if taken.banned and taken.prefix is not None:
-            self._known.note_banned(taken.prefix, _now_s())
+            self._known.note_banned(taken.prefix, self._now_s())
 
     async def give_up(self, let: Let) -> None:
         """Count nothing: it could not be checked, or the client has gone."""
@@ -260,7 +246,7 @@ class DoorOverSocket:
         if lent is not None and lent.link is not None:
             lent.link.give_up(let.ticket)
 
-    async def _ask_over(self, link: "_Link", attempt: Attempt) -> Let | Turned | None:
+    async def _ask_over(self, link: DoorLink, attempt: Attempt) -> Let | Turned | None:
         """Return what is said; None when the connection was lost before that."""
         number = next(self._numbers)
         try:
@@ -286,7 +272,7 @@ class DoorOverSocket:
         self._lent[number] = _Lent(None, attempt)
         return Let(number, delayed_s=0.0, familiar=True)
 
-    async def _reach(self, until_s: float) -> "_Link | None":
+    async def _reach(self, until_s: float) -> DoorLink | None:
         """Return the connection when there is one, or None when there is none for too long."""
         while self._link is None:
             try:
@@ -301,19 +287,19 @@ class DoorOverSocket:
         pause_s = FIRST_PAUSE_S
         while True:
             link = await self._connect()
-            began_s = _now_s()
+            began_s = self._now_s()
             if link is not None:
                 self._link = link
                 self._reached.set()
                 await link.watch()
-            if _now_s() - began_s >= PING_EVERY_S:
+            if self._now_s() - began_s >= PING_EVERY_S:
                 pause_s = FIRST_PAUSE_S
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    async def _connect(self) -> "_Link | None":
+    async def _connect(self) -> DoorLink | None:
         """Return a connection on which the door has answered."""
-        link, is_good = _Link(self._numbers, self._left, self.take_back), False
+        link, is_good = DoorLink(self._numbers, self._left, self.take_back), False
         loop = asyncio.get_running_loop()
         try:
             with socket_address(self._path) as address:
@@ -326,7 +312,7 @@ class DoorOverSocket:
                 link.abort()
         return link if is_good and not link.is_lost else None
 
-    def _left(self, link: "_Link") -> None:
+    def _left(self, link: DoorLink) -> None:
         if self._link is link:
             self._link = None
             self._reached.clear()
@@ -340,10 +326,10 @@ class DoorOverSocket:
         looking = self._link.request(number, wire.Look(number, str(source)))
         looking.add_done_callback(lambda done: self._looked(source, done))
 
-    def _looked(self, source: IpAddress, looking: "_Answering") -> None:
+    def _looked(self, source: IpAddress, looking: Answering) -> None:
         answer = None if looking.cancelled() else looking.result()
         looked = answer if isinstance(answer, wire.Looked) else None
-        self._known.end_look(source, looked, _now_s())
+        self._known.end_look(source, looked, self._now_s())
         if looked is not None and not looked.admits:
             self.on_refusal(source)
 
@@ -352,7 +338,7 @@ class DoorOverSocket:
 class _Lent:
     """An attempt that is being looked at."""
 
-    link: "_Link | None"
+    link: DoorLink | None
     """Where its place is; None where it has none."""
     attempt: Attempt
     permission: Permission | None = None
@@ -363,187 +349,5 @@ class _Lent:
         return None if self.link is None else await self.link.request(number, request)
 
 
-class _Known:
-    """What is known of sources without asking."""
-
-    def __init__(self) -> None:
-        self._refused: Bounded[IpAddress, float] = Bounded(REMEMBERED)
-        self._admitted: Bounded[IpAddress, float] = Bounded(REMEMBERED)
-        self._banned: Bounded[str, float] = Bounded(REMEMBERED)
-        self._good_past: Bounded[str, float] = Bounded(REMEMBERED)
-        self._looks: set[IpAddress] = set()
-
-    def is_refused(self, source: IpAddress, now_s: float) -> bool:
-        """Tell whether a source was refused, or its prefix banned, a moment ago."""
-        if not (self._refused or self._banned):  # most of the time nobody was
-            return False
-        return any(
-            refused_s is not None and now_s - refused_s < REFUSED_FOR_S
-            for refused_s in (self._refused.get(source), self._banned_s(source))
-        )
-
-    def is_admitted(self, source: IpAddress, now_s: float) -> bool:
-        """Tell whether it is known that a source may connect."""
-        admitted_s = self._admitted.get(source)
-        if admitted_s is None or now_s - admitted_s >= LOOKED_FOR_S:
-            return False
-        banned_s = self._banned_s(source)
-        return banned_s is None or banned_s < admitted_s
-
-    def note_banned(self, prefix: str, now_s: float) -> None:
-        """Remember that a narrow prefix was banned."""
-        self._banned.put(prefix, now_s)
-
-    def forget_admitted(self) -> None:
-        """Ask again about everybody."""
-        self._admitted = Bounded(REMEMBERED)
-
-    def _banned_s(self, source: IpAddress) -> float | None:
-        return self._banned.get(prefixes_of(source).narrow) if len(self._banned) else None
-
-    def has_good_past(self, source: IpAddress, now_s: float) -> bool:
-        """Tell whether a source's prefix had a good past some minutes ago."""
-        known_s = self._good_past.get(prefixes_of(source).narrow)
-        return known_s is not None and now_s - known_s < PAST_FOR_S
-
-    def note_past(self, source: IpAddress | None, now_s: float, *, is_good: bool) -> None:
-        """Remember what is known of a source's past."""
-        if source is None:
-            return
-        narrow = prefixes_of(source).narrow
-        if is_good:
-            self._good_past.put(narrow, now_s)
-        else:
-            self._good_past.remove(narrow)
-
-    def begin_look(self, source: IpAddress) -> bool:
-        """Tell whether a source should be asked about, and take note that it is."""
-        if source in self._looks or len(self._looks) >= LOOKS_LIMIT:
-            return False
-        self._looks.add(source)
-        return True
-
-    def end_look(self, source: IpAddress, looked: wire.Looked | None, now_s: float) -> None:
-        """Remember the answer, if there is one."""
-        self._looks.discard(source)
-        if looked is None:
-            return
-        self.note_past(source, now_s, is_good=looked.good_past)
-        if looked.lasts:
-            self._admitted.put(source, now_s)
-        if looked.admits:
-            self._refused.remove(source)
-        else:
-            self._refused.put(source, now_s)
-
-
-_Answering: TypeAlias = "asyncio.Future[wire.Answer | None]"
-"""None: the connection was lost before the answer came."""
-
-
-class _Link(asyncio.Protocol):
-    """One connection to the real door.
-
-    Args:
-        numbers: for its pings.
-        on_lost: called once, before anybody who waits for an answer hears of it.
-        on_taken_back: told what was not asked.
-    """
-
-    def __init__(
-        self,
-        numbers: Iterator[int],
-        on_lost: Callable[["_Link"], None],
-        on_taken_back: Callable[[wire.TakenBack], None],
-    ) -> None:
-        self._on_taken_back = on_taken_back
-        self._numbers = numbers
-        self._on_lost = on_lost
-        self._loop = asyncio.get_running_loop()
-        self._answers: dict[int, _Answering] = {}
-        self._lines = wire.Lines(wire.ANSWER_LIMIT_OCTETS)
-        self._outgoing: Outgoing | None = None
-        self._transport: asyncio.Transport | None = None
-        self.lost: asyncio.Future[None] = self._loop.create_future()
-
-    @property
-    def is_lost(self) -> bool:
-        """Tell whether nothing will be answered any more."""
-        return self.lost.done()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way out."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one only by its shape
-        self._outgoing = Outgoing(self._transport)
-
-    def data_received(self, data: bytes) -> None:
-        """Hand answers to those who wait for them; one that nobody waits for any more is dropped.
-
-        The other side has heard, or will, that it was given up.
-        """
-        try:
-            for line in self._lines.feed(data):
-                answer = wire.decode_said(line)
-                if isinstance(answer, wire.TakenBack):
-                    self._on_taken_back(answer)
-                    continue
-                waiting = self._answers.pop(answer.number, None)
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(answer)
-        except wire.Malformed:
-            self.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's seam
-        """Let nobody wait."""
-        self.lost.set_result(None)
-        self._on_lost(self)
-        for waiting in self._answers.values():
-            if not waiting.done():
-                waiting.set_result(None)
-        self._answers.clear()
-
-    def request(self, number: int, request: wire.Request) -> _Answering:
-        """Send what has an answer."""
-        waiting: _Answering = self._loop.create_future()
-        if self.is_lost:
-            waiting.set_result(None)
-            return waiting
-        self._answers[number] = waiting
-        self._send(request)
-        return waiting
-
-    def give_up(self, number: int) -> None:
-        """Take an attempt back, whether it has been let or not."""
-        self._answers.pop(number, None)
-        self._send(wire.GiveUp(number))
-
-    async def is_answered(self) -> bool:
-        """Tell whether the other side is alive; if it is not, end the connection."""
-        number = next(self._numbers)
-        pong = self.request(number, wire.Ping(number))
-        await asyncio.wait({pong}, timeout=PONG_WITHIN_S)
-        if not pong.done():
-            self.abort()
-        return pong.done() and isinstance(pong.result(), wire.Pong)
-
-    async def watch(self) -> None:
-        """Return when it is lost, or the other side is as good as away."""
-        while await self.is_answered():
-            await asyncio.wait({self.lost}, timeout=PING_EVERY_S)
-
-    def abort(self) -> None:
-        """End it now."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def _send(self, request: wire.Request) -> None:
-        if self._outgoing is not None:
-            self._outgoing.send(wire.encode(request))
-
-
 def _unavailable(answer: wire.Answer | None) -> DoorUnavailable:
     return DoorUnavailable(answer.reason if isinstance(answer, wire.Unavailable) else LOST)
-
-
-def _now_s() -> float:
-    return asyncio.get_running_loop().time()
