@@ -1,6 +1,7 @@
 """Small messages that are read in a row are read with fewer hops, and no message is another."""
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mailkeep.maildrop import MessageGone
+from mailkeep.maildrop import MessageGone, MessageUnreadable
 from mailkeep.maildrop.maildir import ahead as ahead_module
 from mailkeep.maildrop.maildir import messages as messages_module
 from mailkeep.maildrop.maildir.ahead import AHEAD_OCTETS, AHEAD_S, Ahead, Room
@@ -132,6 +133,29 @@ async def test_one_that_vanished_stops_none_of_the_others(site: MaildirSite) -> 
                 await maildrop.read(Index(number))
         else:
             assert await whole(maildrop, number) == wire_form(messages[number])
+    await maildrop.close()
+
+
+async def test_of_a_file_that_is_longer_than_announced_no_more_is_read_ahead(
+    site: MaildirSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name may say that a film is a short message: memory is bounded by what it says."""
+    put_small(site, 2)
+    site.put("002.a,W=100", stored(2, 1_000_000))
+    maildrop = await site.open()
+    asked: list[int] = []
+    real = os.pread
+
+    def pread(descriptor: int, octets: int, offset: int) -> bytes:
+        asked.append(octets)
+        return real(descriptor, octets, offset)
+
+    monkeypatch.setattr(os, "pread", pread)
+    for number in range(2):
+        await whole(maildrop, number)
+    assert asked == [len(stored(0)) + 1, len(stored(1)) + 1, 101]
+    with pytest.raises(MessageUnreadable):
+        await maildrop.read(Index(2))
     await maildrop.close()
 
 

@@ -29,6 +29,7 @@ from typing import TypeVar
 from mailkeep.maildrop.cached import NOT_CACHED, open_cached, open_how
 from mailkeep.maildrop.maildir.names import base_of
 from mailkeep.maildrop.maildir.reach import MESSAGE, UNNOTICED, Place, Reach, find_reach
+from mailkeep.maildrop.maildir.stamps import stamp_of
 from mailkeep.maildrop.maildir.states import TELLS_AFTER_NS, FolderState, States, state_of
 
 FOLDERS = (b"new", b"cur")
@@ -246,6 +247,22 @@ class Folders:
             OSError: it cannot be opened.
         """
         return self._reach(base, _open_regular)
+
+    def read_message(self, base: bytes, at_most_octets: int) -> tuple[bytes, bytes]:
+        """Return the octets of a short message's file, and its stamp.
+
+        Raises:
+            FileNotFoundError: it vanished.
+            OSError: it cannot be read, or is longer than that, or changes meanwhile.
+        """
+        descriptor, status = self.open_message(base)
+        try:
+            stored = os.pread(descriptor, at_most_octets + 1, 0)
+        finally:
+            os.close(descriptor)
+        if len(stored) != status.st_size:
+            raise OSError(errno.EFBIG, "not as long as it should be", base)
+        return stored, stamp_of(status)
 
     def stat_message(self, base: bytes) -> os.stat_result:
         """Return what the file system knows about the message's file.

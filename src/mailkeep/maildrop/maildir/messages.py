@@ -28,8 +28,10 @@ from mailkeep.maildrop.maildir.reading import (
     Opened,
     Started,
     begin_at_once,
+    find_out,
     read_at_once,
     start_reading,
+    whole_message,
 )
 from mailkeep.maildrop.maildir.renewing import renew_snapshot
 from mailkeep.maildrop.maildir.sizes import SizeIndex
@@ -222,22 +224,29 @@ class Messages:
     def _read_ahead(self, folders: Folders, index: Index, room_octets: int) -> ReadAhead:
         """Read small messages behind this one; what is wrong is told when it is asked for."""
         read: ReadAhead = {}
-        listing = self.snapshot.listing
         until_s = time.monotonic() + SPENT_S
-        for place in map(Index, range(index + 1, len(listing))):
-            octets = listing.octets(place)
+        for place in range(index + 1, len(self.snapshot.octets)):
+            octets = self.snapshot.octets[place]
             room_octets -= octets
-            if room_octets < 0 or time.monotonic() > until_s:
+            if room_octets < 0 or octets >= PIECE_OCTETS or time.monotonic() > until_s:
                 break
-            try:
-                begun = self._start(folders, place, None)
-            except (MessageGone, MessageUnreadable):
+            message = self._read_short(folders, Index(place), octets)
+            if message is None:
                 break
-            if not isinstance(begun, WholeMessage):
-                begun[0].close()
-                break
-            read[place] = begun, octets
+            read[Index(place)] = message, Octets(octets)
         return read
+
+    def _read_short(self, folders: Folders, index: Index, octets: int) -> WholeMessage | None:
+        """Return a short message, if there is nothing to be told of it but its octets."""
+        base = self.snapshot.bases[index]
+        try:
+            stored, stamp = folders.read_message(base, octets)  # its wire form is no shorter
+        except OSError:
+            return None
+        digest = self.digests.find(index, stamp)
+        if digest is None:
+            return find_out(stored, octets, partial(self._learn, index, base, stamp))
+        return whole_message(stored, octets, digest)
 
     def _learn(self, index: Index, base: bytes, stamp: bytes, sha256: bytes, marks: int) -> None:
         # A file that changes while it is read has another stamp then: this one finds nobody.

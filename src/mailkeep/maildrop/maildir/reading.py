@@ -252,23 +252,39 @@ def _read_short(descriptor: int, known: Known) -> WholeMessage | None:
     if len(stored) != known.stored_octets:
         return None
     if known.digest is None:
-        whole = _find_out(stored, known)
+        whole = find_out(stored, known.announced, known.on_digest)
     else:
-        whole = _whole(stored, known.announced, known.digest)
+        whole = whole_message(stored, known.announced, known.digest)
     if whole is not None:
         os.close(descriptor)
     return whole
 
 
-def _find_out(stored: bytes, known: Known) -> WholeMessage | None:
-    """Return a message that was read for the first time, if it is as long as was announced."""
+def find_out(
+    stored: bytes, announced: int, on_digest: Callable[[bytes, int], None]
+) -> WholeMessage | None:
+    """Return a message that was read for the first time, if it is as long as was announced.
+
+    Args:
+        stored: the octets of its whole file.
+        announced: the octets of the whole wire form.
+        on_digest: see `Known`.
+    """
     wire = wire_form(stored)
-    if len(wire) != known.announced:
+    if len(wire) != announced:
         return None
     sha256, is_dot_free = digest_of(wire)
     is_as_sent = len(wire) == len(stored)  # the wire form only ever grows
-    known.on_digest(sha256, AS_SENT * is_as_sent | DOT_FREE * is_dot_free)
+    on_digest(sha256, AS_SENT * is_as_sent | DOT_FREE * is_dot_free)
     return WholeMessage(wire, sha256.hex(), is_dot_free)
+
+
+def whole_message(stored: bytes, announced: int, digest: Digest) -> WholeMessage | None:
+    """Return a message whose file was read to its end, if it is as long as was announced."""
+    wire = stored if digest.marks & AS_SENT else wire_form(stored)
+    if len(wire) != announced:
+        return None
+    return WholeMessage(wire, digest.sha256.hex(), bool(digest.marks & DOT_FREE))
 
 
 class Opened(NamedTuple):
@@ -311,7 +327,7 @@ def read_at_once(opened: Opened) -> WholeMessage | None:
         os.close(opened.descriptor)
     if count != status.st_size:
         return None
-    return _whole(bytes(arriving[:count]), opened.announced, opened.digest)
+    return whole_message(bytes(arriving[:count]), opened.announced, opened.digest)
 
 
 def begin_at_once(opened: Opened, on_wrong_size: Callable[[], None]) -> "Started | None":
@@ -339,14 +355,6 @@ def begin_at_once(opened: Opened, on_wrong_size: Callable[[], None]) -> "Started
 
 def _knows_already(_sha256: bytes, _marks: int) -> None:
     """Learn nothing."""
-
-
-def _whole(stored: bytes, announced: int, digest: Digest) -> WholeMessage | None:
-    """Return a message whose file was read to its end, if it is as long as was announced."""
-    wire = stored if digest.marks & AS_SENT else wire_form(stored)
-    if len(wire) != announced:
-        return None
-    return WholeMessage(wire, digest.sha256.hex(), bool(digest.marks & DOT_FREE))
 
 
 class WholeBody:
