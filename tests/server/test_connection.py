@@ -1,7 +1,6 @@
 """Buffers, back-pressure and the last words of a connection."""
 
 import asyncio
-from collections.abc import Sequence
 from ipaddress import ip_address
 
 import pytest
@@ -53,8 +52,8 @@ class Echoing:
     def send(self, plaintext: bytes) -> bytes:
         return plaintext
 
-    def send_pieces(self, plaintext: Sequence[bytes]) -> list[bytes]:
-        return list(plaintext)
+    def send_records(self, plaintext: bytes) -> list[bytes]:
+        return [plaintext]
 
     def close(self) -> bytes:
         return b""

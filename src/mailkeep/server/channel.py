@@ -3,7 +3,6 @@
 `PlainChannel` is the one, `tls.TlsChannel` the other; a connection does not care which it has.
 """
 
-from collections.abc import Sequence
 from typing import Protocol
 
 
@@ -27,8 +26,8 @@ class Channel(Protocol):
     def send(self, plaintext: bytes) -> bytes:
         """Turn what the protocol says into what goes over the wire."""
 
-    def send_pieces(self, plaintext: Sequence[bytes]) -> list[bytes]:
-        """Do the same with much that is in pieces, without putting it together."""
+    def send_records(self, plaintext: bytes) -> list[bytes]:
+        """Do the same with much, without putting together what goes over the wire."""
 
     def close(self) -> bytes:
         """Return the last octets for the wire."""
@@ -55,9 +54,9 @@ class PlainChannel:
         """Return the same octets."""
         return plaintext
 
-    def send_pieces(self, plaintext: Sequence[bytes]) -> list[bytes]:
-        """Return the same pieces."""
-        return [piece for piece in plaintext if piece]
+    def send_records(self, plaintext: bytes) -> list[bytes]:
+        """Return the same octets."""
+        return [plaintext]
 
     def close(self) -> bytes:
         """Return nothing."""

@@ -28,7 +28,7 @@ GATHER_OCTETS = 65_536
 a call of the kernel costs as much as encrypting 16 KiB."""
 
 ONE_WRITE_OCTETS = 16_384
-"""Up to a full record, octets are put together before they are encrypted; more stays in pieces."""
+"""Up to a full record, octets leave in one write; more leaves record by record in one call."""
 
 OUTPUT_LIMIT_OCTETS = 262_144
 """What may wait for one client before the program that writes has to wait too."""
@@ -186,13 +186,12 @@ class Connection(Clocked):
         if not self._unsent:
             self._transmit_tls(self._channel)  # the end of a handshake, with nothing to say
             return
-        unsent, self._unsent = self._unsent, []
-        octets, self._unsent_octets = self._unsent_octets, 0
+        unsent = self._take_unsent()
         try:
-            if octets <= ONE_WRITE_OCTETS:
-                self._transmit(self._channel.send(b"".join(unsent)))
+            if len(unsent) <= ONE_WRITE_OCTETS:
+                self._transmit(self._channel.send(unsent))
             else:
-                self._transmit(*self._channel.send_pieces(unsent))
+                self._transmit(*self._channel.send_records(unsent))
         except TlsError as error:  # the client can bring that about, too
             self._break_off(error)
 
@@ -345,6 +344,15 @@ class Connection(Clocked):
         if self._end_of_input or not (self._holds_flight or self._hear):
             self._wake()
 
+    def _take_unsent(self) -> bytes:
+        """Put together what is unsent: the records are cut for less from one piece than from many.
+
+        A single piece, as of a long message, is not copied.
+        """
+        unsent, self._unsent = self._unsent, []
+        self._unsent_octets = 0
+        return b"".join(unsent)
+
     def _transmit_tls(self, channel: Channel) -> None:
         """Send what TLS itself has to say."""
         octets = channel.output()
@@ -458,9 +466,9 @@ class Connection(Clocked):
         """Send what is unsent, and the last word of TLS with it."""
         if self._ended is not None:
             return
-        unsent, self._unsent = self._unsent, []
+        unsent = self._take_unsent()
         try:
-            last = self._channel.send_pieces(unsent) if unsent else []
+            last = self._channel.send_records(unsent) if unsent else []
         except TlsError as error:
             self._break_off(error)
             return

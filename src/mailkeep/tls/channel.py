@@ -9,7 +9,6 @@ decides what a connection that ended without close_notify means.
 """
 
 import ssl
-from collections.abc import Sequence
 from enum import Enum
 
 from mailkeep.tls.client_hello import ClientHello, HelloReader
@@ -101,13 +100,13 @@ class TlsChannel:
         """
         return self._session().send(plaintext)
 
-    def send_pieces(self, plaintext: Sequence[bytes]) -> list[bytes]:
-        """Do the same as `send` with much that is in pieces, without putting it together.
+    def send_records(self, plaintext: bytes) -> list[bytes]:
+        """Do the same as `send`, and return each record by itself.
 
         Raises:
             TlsFailed: see `send`.
         """
-        return self._session().send_pieces(plaintext)
+        return self._session().send_records(plaintext)
 
     def close(self) -> bytes:
         """Return what is still to be sent, close_notify last (RFC 8446 section 6.1). Never raises.

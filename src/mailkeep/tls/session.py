@@ -11,7 +11,6 @@ keeps the 22 KiB that OpenSSL's buffer grew to, because `ssl` cannot shrink or r
 
 import contextlib
 import ssl
-from collections.abc import Iterator, Sequence
 from typing import Self
 
 from mailkeep.tls.errors import TlsError, TlsFailed
@@ -145,7 +144,7 @@ class Session:
                 middle of a handshake message.
         """
         if len(plaintext) > _RECORD_OCTETS:
-            return b"".join(self.send_pieces((plaintext,)))
+            return b"".join(self.send_records(plaintext))
         if not self.established:
             raise TlsFailed("the handshake is not over, or the session is dead")
         if not plaintext:
@@ -160,13 +159,15 @@ class Session:
         except ssl.SSLError as cause:
             raise self._die(cause) from cause
 
-    def send_pieces(self, plaintext: Sequence[bytes | memoryview]) -> list[bytes]:
-        """Return a record in each of the octets that carry `plaintext`, piece behind piece.
+    def send_records(self, plaintext: bytes | memoryview) -> list[bytes]:
+        """Return a record in each of the octets that carry `plaintext`.
 
         Raises:
             TlsFailed: see `send`.
         """
-        return [self.send(record) for record in _in_records(plaintext)]
+        view = memoryview(plaintext)
+        starts = range(0, len(view), _RECORD_OCTETS)
+        return [self.send(view[start : start + _RECORD_OCTETS]) for start in starts]
 
     def output(self) -> bytes:
         """Return what waits to be sent."""
@@ -233,21 +234,3 @@ class Session:
         if not self._tls.server_side and reason in _MEANINGS:
             return TlsFailed(f"{text}: {_MEANINGS[reason]}")
         return TlsFailed(text)
-
-
-def _in_records(pieces: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview]:
-    """Cut pieces into full records, and copy only where a record takes from two of them."""
-    begun: list[bytes | memoryview] = []
-    begun_octets = 0
-    for piece in pieces:
-        rest = memoryview(piece)
-        while begun_octets + len(rest) >= _RECORD_OCTETS:
-            taken = rest[: _RECORD_OCTETS - begun_octets]
-            yield b"".join((*begun, taken)) if begun else taken
-            begun, begun_octets = [], 0
-            rest = rest[len(taken) :]
-        if rest:
-            begun.append(rest)
-            begun_octets += len(rest)
-    if begun:
-        yield b"".join(begun)
