@@ -1,7 +1,7 @@
 """A site's trail in a folder of its own, and somebody who is told of its troubles."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,9 +11,9 @@ import pytest
 
 from mailkeep.events import Event
 from mailkeep.events.queries import Question, read_events
-from mailkeep.events.records import Record
+from mailkeep.events.records import NOTHING_BEFORE, Record, event_line, parse_line, record_in
+from mailkeep.events.runs import Happened, entries_of, merged, records_of
 from mailkeep.events.runs import Told as ToldAt
-from mailkeep.events.runs import merged, numbered, records_of
 from mailkeep.events.trail import Trail, open_trail
 from mailkeep.events.trail_database import open_trail_database
 
@@ -92,6 +92,12 @@ def trail(place: TrailPlace) -> Iterator[Trail]:
         opened = place.open()
         closing.callback(opened.close)
         yield opened
+
+
+def numbered(lines: Iterable[Happened], seq: int) -> list[Record]:
+    """Return the records of lines as they are read back; the first has the number behind `seq`."""
+    written = [event_line(entry, NOTHING_BEFORE) for entry in entries_of(lines, seq)]
+    return [record_in(parse_line(line)) for line in written]
 
 
 def whole(group: list[ToldAt], seq: int = 0) -> list[Record]:

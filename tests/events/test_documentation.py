@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from msgspec.structs import replace
-from tests.events.conftest import BEGIN, ns_of
+from tests.events.conftest import BEGIN, ns_of, numbered
 from tests.events.samples import classes, sample
 from tests.events.test_ecs import document_of
 from tests.events.test_ocsf import ocsf_of
@@ -12,7 +12,7 @@ from tests.events.test_ocsf import ocsf_of
 from mailkeep.events import EventType, types
 from mailkeep.events.log import TRAIL_ONLY, level_of
 from mailkeep.events.records import NOTHING_BEFORE, event_line, record_from
-from mailkeep.events.runs import Told, merged, numbered
+from mailkeep.events.runs import Told, merged
 
 PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
 

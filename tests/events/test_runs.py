@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.events.conftest import BEGIN, ns_of, whole
+from tests.events.conftest import BEGIN, ns_of, numbered, whole
 from tests.events.samples import EVERY_EVENT, classes, read
 
 from mailkeep.events import Event, types
@@ -24,7 +24,7 @@ from mailkeep.events.records import (
     record_from,
     record_in,
 )
-from mailkeep.events.runs import MERGED, TEXT_LIMIT, Told, merged, numbered, records_of
+from mailkeep.events.runs import MERGED, TEXT_LIMIT, Told, merged, records_of
 from mailkeep.events.trail_files import LINE_LIMIT_OCTETS
 
 START_NS = ns_of(BEGIN)

@@ -14,7 +14,7 @@ from mailkeep.database.errors import DatabaseUnavailable
 from mailkeep.events import Event, trail_database, types
 from mailkeep.events import trail as trail_module
 from mailkeep.events.chain import Chain, TrailHeld, open_chain
-from mailkeep.events.records import Record, record_from
+from mailkeep.events.records import Writable, record_from
 from mailkeep.events.runs import Happened
 from mailkeep.events.tables import EVENTS
 from mailkeep.events.trail import MUST_NOT_MISS, Trail, open_trail
@@ -39,7 +39,7 @@ class Disk:
         self.tries = 0
         real = Chain.append
 
-        def append(chain: Chain, group: Sequence[Happened]) -> list[Record]:
+        def append(chain: Chain, group: Sequence[Happened]) -> list[Writable]:
             self.tries += 1
             if self.is_full:
                 raise OSError(28, "No space left on device")

@@ -31,13 +31,13 @@ from mailkeep.events.records import (
     NOTHING_BEFORE,
     Line,
     NoRecord,
-    Record,
+    Writable,
     chained,
     digest,
     parse_line,
     record_in,
 )
-from mailkeep.events.runs import Happened, numbered
+from mailkeep.events.runs import Happened, entries_of
 from mailkeep.events.trail_files import RawLine, file_of, lines_backwards, numbered_files
 
 FILE_LIMIT_OCTETS = 64 << 20
@@ -101,18 +101,18 @@ class Chain:
             return 0.0
         return max(0.0, CHECKPOINT_S - (now - since).total_seconds())
 
-    def append(self, group: Sequence[Happened]) -> list[Record]:
+    def append(self, group: Sequence[Happened]) -> list[Writable]:
         """Write a group of events, each or each run of them a line, and make it durable.
 
         Returns:
-            A record a line.
+            What was written, line by line, for the table.
 
         Raises:
             OSError: it could not be written; nothing is confirmed, and the call may be repeated.
         """
-        records = numbered(group, self._end.seq)
-        lines, head = chained(records, self._end.head)
-        events = sum([record.count for record in records])
+        entries = entries_of(group, self._end.seq)
+        lines, head = chained(entries, self._end.head)
+        events = sum([entry.count for entry in entries])
         after = replace(
             self._end,
             seq=self._end.seq + events,
@@ -120,9 +120,9 @@ class Chain:
             events_unsigned=self._end.events_unsigned + events,
         )
         self._write(lines, after)
-        if records and self._unsigned_since is None:
-            self._unsigned_since = records[0].at
-        return records
+        if entries and self._unsigned_since is None:
+            self._unsigned_since = entries[0].at
+        return entries
 
     def sign(self, now: datetime) -> None:
         """Write a checkpoint, if anything happened since the last one.

@@ -21,12 +21,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TextIO
 
 from structlog.processors import LogfmtRenderer
 
 from mailkeep.events.fanout import NeverFull
+from mailkeep.events.stamps import Stamps
 from mailkeep.events.types import (
     Event,
     EventType,
@@ -141,7 +141,7 @@ class LogSink(NeverFull):
         self._stream = stream or sys.stderr
         self._now_ns = now_ns
         self._writing = threading.Lock()
-        self._stamps = _Stamps()
+        self._stamps = Stamps()
         self._waiting: deque[tuple[int, Event]] = deque()
         self._gathering = _Gathering(gathered_s, self.flush) if gathered_s > 0 else None
 
@@ -182,7 +182,7 @@ class LogSink(NeverFull):
 
     def _line_of(self, at_ns: int, event: Event) -> str:
         """Return an event's line; what cannot be made one costs no other event its line."""
-        stamp = self._stamps.text(at_ns)
+        stamp = self._stamps.text(at_ns // 1000)
         try:
             return self._line(stamp, level_of(event), event)
         except Exception as bug:  # noqa: BLE001  # it must not end the thread that writes
@@ -221,25 +221,6 @@ class _Gathering:
             self._wanted.clear()
             self.is_awake = False  # before the look, behind `clear`: what comes now wakes again
             self._flush()
-
-
-class _Stamps:
-    """Times in RFC 3339's form, always with microseconds: lines then sort as texts."""
-
-    __slots__ = ("_second", "_text")
-
-    def __init__(self) -> None:
-        self._second = -1
-        self._text = ""
-
-    def text(self, at_ns: int) -> str:
-        """Return a time, in nanoseconds since 1970; a second's text is made once."""
-        second, rest_ns = divmod(at_ns, 1_000_000_000)
-        if second != self._second:
-            at = datetime.fromtimestamp(second, UTC)
-            self._text = at.strftime("%Y-%m-%dT%H:%M:%S")
-            self._second = second
-        return f"{self._text}.{rest_ns // 1000:06}Z"
 
 
 def level_of(event: Event) -> str:

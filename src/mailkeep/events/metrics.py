@@ -12,10 +12,11 @@ Known limit: what happened before a restart is forgotten, as Prometheus expects.
 
 import math
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from enum import Enum
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -170,8 +171,7 @@ class MetricsSink(NeverFull):
     def _count_gathered(self) -> None:
         """Count what was told so far; the lock is held, so that each is taken once."""
         events, answered = self._events, self._answered
-        for _ in range(len(events)):
-            self._figures.count(events.popleft())
+        self._figures.count([events.popleft() for _ in range(len(events))])
         for _ in range(len(answered)):
             self._figures.count_command(*answered.popleft())
 
@@ -231,6 +231,26 @@ class _Figures:
         )
         self._not_after_s = math.nan
         self._version: str | None = None
+        self._alike: dict[type[Event], Count] = {
+            types.ConnectionOpened: self._opened,
+            types.DeletionDone: self._deleted,
+            types.PrefixBanned: self._bans,
+        }
+        """Counters that count nothing but the events of a class."""
+        self._raising: dict[type[Event], Callable[[Any], None]] = {
+            types.MessageRead: self._count_read,
+            types.TlsAgreed: self._count_tls,
+            types.LoginAccepted: self._count_accepted,
+            types.LoginRefused: self._count_refused,
+            types.LoginDeferred: self._count_deferred,
+            types.LoginDelayed: self._count_delayed,
+            types.SessionEnded: self._count_ended,
+            types.ConnectionRefused: self._count_turned_away,
+            types.EventsDropped: self._count_dropped,
+            types.CertificateLoaded: self._note_certificate,
+            types.Started: self._note_version,
+        }
+        """What is done with an event of a class, beside counting it."""
 
     def metrics(self) -> Iterator[Metric]:
         """Yield what is shown, always in the same order."""
@@ -250,49 +270,60 @@ class _Figures:
             yield some.metric()
         yield from self._about_the_server()
 
-    def count(self, event: Event) -> None:  # noqa: C901, PLR0912  # a table, the commonest first
-        """Raise the count of an event's type, and what else it raises."""
-        of = type(event)
-        self._events.values[of] += 1
-        if of not in _RAISING:
-            return
-        match event:
-            case types.MessageRead(command=command, octets=octets):
-                self._sent.values[command if command in self._sent.values else OTHER] += 1
-                self._octets.value += max(octets, 0)
-            case types.DeletionDone():
-                self._deleted.value += 1
-            case types.ConnectionOpened():
-                self._opened.value += 1
-            case types.TlsAgreed(version=version):
-                self._tls.values[version if version in self._tls.values else OTHER] += 1
-            case types.LoginAccepted(mechanism=mechanism):
-                self._count_login(Outcome.ACCEPTED, mechanism)
-                self._sessions += 1
-            case types.SessionEnded(seconds=seconds):
-                self._sessions -= 1
-                self._session_durations.observe(seconds)
-            case types.LoginRefused(mechanism=mechanism, reason=reason):
-                self._count_login(OUTCOMES.get(reason, Outcome.OTHER), mechanism)
-            case types.LoginDeferred(mechanism=mechanism):
-                self._count_login(Outcome.DEFERRED, mechanism)
-            case types.LoginDelayed(seconds=seconds):
-                self._login_delays.observe(seconds)
-            case types.ConnectionRefused(reason=reason, count=count):
-                self._refused.add(reason.partition(":")[0], count)
-            case types.PrefixBanned():
-                self._bans.value += 1
-            case types.EventsDropped(count=count):
-                self._dropped.value += max(count, 0)
-            case types.CertificateLoaded(not_after=not_after):
-                self._not_after_s = _timestamp(not_after)
-            case types.Started(version=version):
-                self._version = version
+    def count(self, told: Sequence[Event]) -> None:
+        """Raise the counts of events' types, and what else they raise."""
+        kinds = [*map(type, told)]
+        for kind, count in Counter(kinds).items():
+            self._events.values[kind] += count
+            if kind in self._alike:
+                self._alike[kind].value += count
+        raising = self._raising
+        for kind, event in zip(kinds, told, strict=True):
+            if kind in raising:
+                raising[kind](event)
 
     def count_command(self, verb: str, seconds: float) -> None:
         """Count a command; see `MetricsSink.command`."""
         commands = self._commands
         (commands.get(verb) or commands[OTHER]).observe(seconds)
+
+    def _count_read(self, event: types.MessageRead) -> None:
+        sent = self._sent.values
+        sent[event.command if event.command in sent else OTHER] += 1
+        self._octets.value += max(event.octets, 0)
+
+    def _count_tls(self, event: types.TlsAgreed) -> None:
+        versions = self._tls.values
+        versions[event.version if event.version in versions else OTHER] += 1
+
+    def _count_accepted(self, event: types.LoginAccepted) -> None:
+        self._count_login(Outcome.ACCEPTED, event.mechanism)
+        self._sessions += 1
+
+    def _count_refused(self, event: types.LoginRefused) -> None:
+        self._count_login(OUTCOMES.get(event.reason, Outcome.OTHER), event.mechanism)
+
+    def _count_deferred(self, event: types.LoginDeferred) -> None:
+        self._count_login(Outcome.DEFERRED, event.mechanism)
+
+    def _count_delayed(self, event: types.LoginDelayed) -> None:
+        self._login_delays.observe(event.seconds)
+
+    def _count_ended(self, event: types.SessionEnded) -> None:
+        self._sessions -= 1
+        self._session_durations.observe(event.seconds)
+
+    def _count_turned_away(self, event: types.ConnectionRefused) -> None:
+        self._refused.add(event.reason.partition(":")[0], event.count)
+
+    def _count_dropped(self, event: types.EventsDropped) -> None:
+        self._dropped.value += max(event.count, 0)
+
+    def _note_certificate(self, event: types.CertificateLoaded) -> None:
+        self._not_after_s = _timestamp(event.not_after)
+
+    def _note_version(self, event: types.Started) -> None:
+        self._version = event.version
 
     def _count_login(self, outcome: Outcome, mechanism: str) -> None:
         known = mechanism if mechanism in _MECHANISMS else OTHER
@@ -325,15 +356,6 @@ class _Figures:
 _ORDER = [*EventType]
 _CLASSES = sorted(Event.__subclasses__(), key=lambda of: _ORDER.index(of.type))
 _MECHANISMS = frozenset(MECHANISMS)
-_RAISING = frozenset(
-    {
-        *(types.MessageRead, types.DeletionDone, types.ConnectionOpened, types.TlsAgreed),
-        *(types.LoginAccepted, types.SessionEnded, types.LoginRefused, types.LoginDeferred),
-        *(types.LoginDelayed, types.ConnectionRefused, types.PrefixBanned, types.EventsDropped),
-        *(types.CertificateLoaded, types.Started),
-    }
-)
-"""What raises more than the count of its type."""
 
 
 def _by_value(name: str, says: str, label: str, values: Iterable[str]) -> Counts[str]:

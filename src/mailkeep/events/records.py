@@ -1,5 +1,7 @@
 """An event with its number and its time, and the one line that it is in the audit trail.
 
+This is how events are read; `entries` writes nearly all of them in the same form, only quicker.
+
 A line is canonical JSON: keys sorted, no spaces, ASCII, so that a record has one form and its
 SHA-256 means something. Each line carries the SHA-256 of the line before it. Two kinds of line
 exist: events, and a checkpoint (`checkpoints`), which has the key `checkpoint`. A line of events
@@ -14,10 +16,9 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import cast
+from typing import Protocol, cast
 
 import msgspec
-from msgspec.structs import astuple
 
 from mailkeep.events.types import Event, FieldValue
 
@@ -37,6 +38,19 @@ RUN_EVENTS = 64
 """Events of one run at most: a page of rows stays some megabytes. Whoever asks for what follows a
 number looks back so far, because a run is found under the number of its first event."""
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""What times are counted from."""
+
+ASKED_BY = ("session", "account", "peer", "device", "uidl", "name")
+"""Fields that have a column of their own in the table, in this order; `name` is folded there."""
+
+NOT_KNOWN = 0
+"""Stands for NULL in such a column; no text is equal to it. Given as None it would cost more than
+all the others, because sqlite3 looks each time for somebody who adapts it."""
+
+AskedBy = Sequence[str | int]
+"""Values for the columns of `ASKED_BY`."""
+
 RUN_S = 1.0
 """From a run's first event to its last, at most: a group is a fifth of a second, and more only when
 the disk takes nothing. Whoever asks for a time looks back so far."""
@@ -45,7 +59,7 @@ _encoded = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 """Says what the one form is."""
 
 _encoded_fast = msgspec.json.Encoder(order="sorted").encode
-"""The same at a fifth of the cost, but for what `_is_fast_alike` and `_form` look for."""
+"""The same at a fifth of the cost, but for what `written_alike` and `is_exact` look for."""
 
 _ALWAYS_ALIKE = frozenset({str, int, bool})
 
@@ -57,6 +71,38 @@ Line = Mapping[str, object]
 
 class NoRecord(ValueError):
     """A line that no trail has; the reason is for operators."""
+
+
+class Writable(Protocol):
+    """What can be written as a line and a row: a `Record`, or an `Entry` (`entries`)."""
+
+    @property
+    def seq(self) -> int:
+        """Its number; a run's first."""
+
+    @property
+    def count(self) -> int:
+        """How many events it tells."""
+
+    @property
+    def at(self) -> datetime:
+        """When."""
+
+    @property
+    def type(self) -> str:
+        """The event's name."""
+
+    @property
+    def time_text(self) -> str:
+        """The time as the trail writes it."""
+
+    @property
+    def fields_text(self) -> str:
+        """The fields as JSON in its one form."""
+
+    @property
+    def asked_by(self) -> AskedBy:
+        """What the table has a column for, besides number, time and name."""
 
 
 class Record(msgspec.Struct, frozen=True, dict=True):
@@ -103,6 +149,13 @@ class Record(msgspec.Struct, frozen=True, dict=True):
             text = kept["time_text"] = time_text(self.at)
         return text
 
+    @property
+    def asked_by(self) -> AskedBy:
+        """The fields that have a column of their own, as the table has them."""
+        *others, name_untrusted = map(self.text, ASKED_BY)
+        claimed = NOT_KNOWN if name_untrusted is None else fold_name(name_untrusted)
+        return (*(NOT_KNOWN if text is None else storable(text) for text in others), claimed)
+
     def text(self, name: str) -> str | None:
         """Return a field as a text, if it is known."""
         value = self.fields.get(name)
@@ -116,27 +169,8 @@ class Record(msgspec.Struct, frozen=True, dict=True):
 
 def record_from(seq: int, at: datetime, event: Event) -> Record:
     """Return the record of an event."""
-    known: dict[str, FieldValue] = {}
-    is_alike = True
-    # `event.known`, written out: every event pays for it
-    for name, value in zip(event.__struct_fields__, astuple(event), strict=True):
-        kind = value.__class__
-        if kind is int or kind is bool or (kind is str and len(value) <= FIELD_LIMIT):
-            known[name] = value
-        elif value is not None:
-            known[name] = fit = plain(value)
-            is_alike = is_alike and _is_alike(fit)
-    make = record_written_alike if is_alike else Record
-    return make(seq, at, name_of(type(event)), known)
-
-
-def record_written_alike(
-    seq: int, at: datetime, event_type: str, fields: Mapping[str, FieldValue]
-) -> Record:
-    """Return a record with no float that has two forms in it: there is less to look for."""
-    record = Record(seq, at, event_type, fields)
-    record.__dict__["fields_text"] = _form(fields, are_floats_alike=True)
-    return record
+    known = {name: plain(value) for name, value in event.known()}
+    return Record(seq, at, name_of(type(event)), known)
 
 
 @functools.cache
@@ -145,7 +179,7 @@ def name_of(kind: type[Event]) -> str:
     return kind.type.value
 
 
-def event_line(record: Record, previous: str) -> bytes:
+def event_line(record: Writable, previous: str) -> bytes:
     """Return the line of a record, without its end.
 
     Args:
@@ -203,7 +237,7 @@ def digest(line: bytes) -> str:
     return hashlib.sha256(line).hexdigest()
 
 
-def chained(records: Iterable[Record], previous: str) -> tuple[list[bytes], str]:
+def chained(records: Iterable[Writable], previous: str) -> tuple[list[bytes], str]:
     """Return the lines of records that follow each other, and the SHA-256 of the last."""
     lines = []
     for record in records:
@@ -248,6 +282,24 @@ def read_time(text: str) -> datetime:
         raise NoRecord("its time is none") from cause
 
 
+def written_alike(value: object) -> bytes | None:
+    """Return the one form of something, made the fast way; None where that gives another.
+
+    Args:
+        value: without a float that is not `is_exact`.
+    """
+    try:
+        octets = _encoded_fast(value)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return None  # half a surrogate pair, or an odd type
+    return octets if octets.isascii() and b"\x7f" not in octets else None
+
+
+def is_exact(value: float) -> bool:
+    """Tell whether a float is written alike both ways."""
+    return value == 0 or _EXACT_FROM <= abs(value) < _EXACT_BELOW
+
+
 def plain(value: FieldValue) -> FieldValue:
     """Keep out what JSON has no form for, and what would make a line without end."""
     if isinstance(value, float):
@@ -283,33 +335,18 @@ def _type_text(name: str) -> str:
     return _encoded(name)
 
 
-def _form(value: Mapping[str, object], *, are_floats_alike: bool = False) -> str:
-    """Return the one form of something, the fast way if it is the same.
-
-    Args:
-        value: of it.
-        are_floats_alike: whether it is known already that all floats are written alike both ways.
-    """
-    try:
-        octets = _encoded_fast(value)
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        return _encoded(value)  # half a surrogate pair, or an odd type
-    is_alike = octets.isascii() and b"\x7f" not in octets
-    if is_alike and (are_floats_alike or _is_fast_alike(value)):
-        return octets.decode("ascii")
-    return _encoded(value)
-
-
-def _is_fast_alike(value: Mapping[str, object]) -> bool:
-    """Tell whether all floats in it are written alike both ways."""
-    if _ALWAYS_ALIKE.issuperset(map(type, value.values())):
-        return True
-    return all(map(_is_alike, value.values()))
+def _form(value: Mapping[str, object]) -> str:
+    """Return the one form of something, the fast way if it is the same."""
+    octets = written_alike(value)
+    return octets.decode("ascii") if octets is not None and _is_alike(value) else _encoded(value)
 
 
 def _is_alike(value: object) -> bool:
+    """Tell whether all floats in it are written alike both ways."""
     if isinstance(value, float):
-        return value == 0 or _EXACT_FROM <= abs(value) < _EXACT_BELOW
+        return is_exact(value)
     if isinstance(value, dict):
-        return _is_fast_alike(value)
+        return _ALWAYS_ALIKE.issuperset(map(type, value.values())) or all(
+            map(_is_alike, value.values())
+        )
     return not isinstance(value, list) or all(map(_is_alike, value))

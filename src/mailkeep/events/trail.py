@@ -26,7 +26,7 @@ from mailkeep.database.errors import DatabaseUnavailable
 from mailkeep.events import trail_database
 from mailkeep.events.chain import Chain, open_chain
 from mailkeep.events.checkpoints import CHECKPOINT_EVENTS
-from mailkeep.events.records import Record
+from mailkeep.events.records import Writable
 from mailkeep.events.runs import Told, merged
 from mailkeep.events.trail_database import open_trail_database
 from mailkeep.events.types import (
@@ -235,7 +235,7 @@ class Trail:
 
     def _write(self, group: list[Told]) -> bool:
         """Write a group however long it takes; False when the program ends before."""
-        records: list[Record] | None = None
+        records: list[Writable] | None = None
         pause_s = FIRST_PAUSE_S
         while True:
             try:
@@ -254,7 +254,7 @@ class Trail:
                 return False
             pause_s = min(2 * pause_s, LAST_PAUSE_S)
 
-    def _append(self, group: list[Told]) -> list[Record]:
+    def _append(self, group: list[Told]) -> list[Writable]:
         if self._chain.end.events_unsigned >= CHECKPOINT_EVENTS:  # a crash kept it from being done
             self._chain.sign(self._now())
         return self._chain.append(merged(group)) if group else []
@@ -265,7 +265,7 @@ class Trail:
         if due_s is not None and (due_s <= 0 or is_last):
             self._chain.sign(self._now())
 
-    def _add(self, records: list[Record]) -> None:
+    def _add(self, records: list[Writable]) -> None:
         if self._database is None:
             self._database = open_trail_database(self._database_path, self._chain.folder)
             return  # it was filled from the chain, which has these records

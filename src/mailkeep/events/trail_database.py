@@ -21,16 +21,16 @@ from mailkeep.database.errors import DatabaseUnavailable, unavailable
 from mailkeep.database.opening import open_database
 from mailkeep.events.checkpoints import is_checkpoint
 from mailkeep.events.records import (
+    ASKED_BY,
+    NOT_KNOWN,
     NoRecord,
     Record,
-    fold_name,
+    Writable,
     parse_line,
     record_in,
-    storable,
 )
 from mailkeep.events.tables import EVENTS, SCHEMA, record_of
 from mailkeep.events.trail_files import RawLine, lines_backwards, lines_of, numbered_files
-from mailkeep.events.types import FieldValue
 
 _BATCH = 5000
 """Rows a transaction while a table is filled: a second's work, some megabytes."""
@@ -39,13 +39,8 @@ _ROWS_A_STATEMENT = (64, 8, 1)
 """Few different statements, because SQLite parses each of them once a connection; with ten values
 a row the longest has fewer than the 999 that SQLite's older versions take."""
 
-_ASKED_BY = ("session", "account", "peer", "device", "uidl")
-_COLUMNS = ("seq", "at", "type", *_ASKED_BY, "claimed", "fields")
-_NULL = 0
-"""Stands for NULL where a column may have none: no text is equal to it. Given as None it would cost
-more than all the others, because sqlite3 looks each time for somebody who adapts it."""
-
-_ROW = f"({','.join([*'???', *['NULLIF(?,0)'] * (len(_ASKED_BY) + 1), '?'])})"
+_COLUMNS = ("seq", "at", "type", *ASKED_BY[:-1], "claimed", "fields")
+_ROW = f"({','.join([*'???', *[f'NULLIF(?,{NOT_KNOWN})'] * len(ASKED_BY), '?'])})"
 _INSERTS = {
     count: f"INSERT OR REPLACE INTO {EVENTS.name} ({','.join(_COLUMNS)})"  # noqa: S608  # our names
     f" VALUES {','.join([_ROW] * count)}"
@@ -76,7 +71,7 @@ def open_trail_database(path: Path, folder: Path) -> Database:
     return _open_filled(path, folder)
 
 
-def add_records(database: Database, records: Sequence[Record]) -> None:
+def add_records(database: Database, records: Sequence[Writable]) -> None:
     """Add records that are in the chain; what stands under their numbers gives way.
 
     Raises:
@@ -131,7 +126,7 @@ def _open_filled(path: Path, folder: Path) -> Database:
     return database
 
 
-def _insert(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
+def _insert(connection: sqlite3.Connection, records: Sequence[Writable]) -> None:
     """Write a row a record, many in a statement.
 
     A statement a row gives Python's lock away and takes it back for each, while the event loop
@@ -145,28 +140,13 @@ def _insert(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
             connection.execute(_INSERTS[count], [*chain.from_iterable(some)])
 
 
-def _values_of(record: Record) -> tuple[object, ...]:
+def _values_of(record: Writable) -> tuple[object, ...]:
     """Return a row in the order of `_COLUMNS`; the time in the form of SQLAlchemy's SQLite.
 
     A run is one row, under the number of its first event; what its events differ in is in `fields`.
     """
-    known = record.fields.get
-    name_untrusted = known("name")
-    return (
-        record.seq,
-        record.time_text.replace("T", " ")[:-1],
-        record.type,
-        *[
-            value if value.__class__ is str and value.isascii() else _in_column(value)
-            for value in map(known, _ASKED_BY)
-        ],
-        _NULL if name_untrusted is None else fold_name(str(name_untrusted)),
-        record.fields_text,
-    )
-
-
-def _in_column(value: FieldValue | None) -> str | int:
-    return _NULL if value is None else storable(str(value))
+    at = record.time_text.replace("T", " ")[:-1]
+    return record.seq, at, record.type, *record.asked_by, record.fields_text
 
 
 def _last_agreed(database: Database, folder: Path) -> int:
