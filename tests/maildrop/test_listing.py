@@ -3,13 +3,14 @@
 import gc
 import tracemalloc
 from array import array
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mailkeep.maildrop import Listing
-from mailkeep.maildrop.listing import Edit, PackedStrings
+from mailkeep.maildrop.listing import PackedStrings
 from mailkeep.values import Index, Octets, Uidl
 
 
@@ -33,23 +34,20 @@ def test_a_part_is_those_strings(strings: list[bytes], start: int, more: int) ->
     assert PackedStrings(strings).part(start, stop) == strings[start:stop]
 
 
-@given(st.lists(st.binary(max_size=9)), st.lists(st.tuples(st.integers(0, 20), st.binary())))
-def test_edited_strings_are_what_packing_the_others_gives(
-    strings: list[bytes], come: list[tuple[int, bytes]]
+@given(st.lists(st.binary(max_size=9)), st.randoms(use_true_random=False), st.binary(max_size=3))
+def test_strings_may_lie_anywhere_in_others(
+    strings: list[bytes], random: Random, between: bytes
 ) -> None:
-    """Some come, before those whose place they take, and each third goes."""
-    come = sorted((min(place, len(strings)), string) for place, string in come)
-    gone = range(0, len(strings), 3)
-    edits = [Edit(*one) for one in come] + [Edit(place, None) for place in gone]
-    edits.sort(key=lambda edit: (edit.place, edit.string is None))
-    expected: list[bytes] = []
-    for place in range(len(strings) + 1):
-        expected += [string for at, string in come if at == place]
-        expected += strings[place : place + 1] if place not in gone else []
-    edited = PackedStrings(strings).edited(edits)
-    assert edited.all() == expected
-    assert edited.ends == PackedStrings(expected).ends
-    assert edited.joined == b"".join(expected)
+    """In another order than their own, with something between them."""
+    order = random.sample(range(len(strings)), len(strings))
+    joined, starts = b"", array("I", bytes(4 * len(strings)))
+    for place in order:
+        starts[place] = len(joined)
+        joined += strings[place] + between
+    packed = PackedStrings.within(joined, starts, array("H", map(len, strings)))
+    assert packed.all() == strings
+    assert [packed[Index(place)] for place in range(len(packed))] == strings
+    assert packed.octets == len(joined) + 6 * len(strings)
 
 
 def test_a_listing_over_columns_is_the_listing() -> None:

@@ -273,7 +273,7 @@ async def test_two_accounts_on_one_number_have_nothing_in_common(site: MaildirSi
 
 
 def seen_of(tmp_path: Path, octets: int) -> Messages:
-    bases = PackedStrings([b"x" * octets])
+    bases = PackedStrings.within(b"x" * octets, array("I", [0]), array("H", [1]))
     snapshot = Snapshot.of(bases, array("Q", [3]), (FOLDER, FOLDER), None)
     maildir = Maildir(tmp_path, now_ns=later_ns)
     indexes = Indexes(tmp_path / "index", AccountId(1))

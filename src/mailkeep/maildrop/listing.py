@@ -1,14 +1,14 @@
 """The scan listing of a snapshot, kept small.
 
-A session on 100,000 messages must not cost a hundred thousand Python objects: names lie end to end
-in one `bytes`, sizes and ends in arrays (12 octets a message beside the name itself). A unique-id
-that follows from something the store keeps anyway is worked out when it is asked for.
+A session on 100,000 messages must not cost a hundred thousand Python objects: names lie in one
+`bytes`, sizes and places in arrays (14 octets a message beside the name itself). A unique-id that
+follows from something the store keeps anyway is worked out when it is asked for.
 """
 
 from array import array
 from collections.abc import Iterable
 from itertools import accumulate
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from mailkeep.values import Index, Octets, Uidl
 
@@ -24,81 +24,60 @@ class UidlColumn(Protocol):
         """Return those from `start` to before `stop`, in order."""
 
 
-class Edit(NamedTuple):
-    """One step on the way from some strings to others."""
-
-    place: int
-    """Of a string, as they were."""
-    string: bytes | None
-    """What comes before it; `None` if it goes."""
-
-
 class PackedStrings:
-    """An immutable sequence of byte strings in two objects.
+    """An immutable sequence of byte strings, which lie anywhere in one `bytes`.
 
-    Known limit: together they have less than 4 GiB.
+    Known limit: that has less than 4 GiB, and each of them less than 64 KiB.
     """
 
-    __slots__ = ("_ends", "_joined")
+    __slots__ = ("_joined", "_lengths", "_starts")
 
     def __init__(self, strings: Iterable[bytes]) -> None:
         listed = list(strings)
         self._joined = b"".join(listed)
-        self._ends = array("I", accumulate(map(len, listed)))
+        self._lengths = array("H", map(len, listed))
+        self._starts = array("I", accumulate(self._lengths, initial=0))
+        self._starts.pop()  # there the next would begin
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self._starts)
 
     @property
     def octets(self) -> int:
-        """What they take in memory."""
-        return len(self._joined) + self._ends.itemsize * len(self._ends)
+        """What they take in memory, with all that they lie in."""
+        each = self._starts.itemsize + self._lengths.itemsize
+        return len(self._joined) + each * len(self._starts)
 
     @property
     def joined(self) -> bytes:
-        """All of them, end to end."""
+        """What they lie in."""
         return self._joined
 
     @property
-    def ends(self) -> "array[int]":
-        """Where each one ends; not to be changed."""
-        return self._ends
+    def starts(self) -> "array[int]":
+        """Where in `joined` each one begins; not to be changed."""
+        return self._starts
+
+    @property
+    def lengths(self) -> "array[int]":
+        """The octets of each one; not to be changed."""
+        return self._lengths
 
     @classmethod
-    def of_parts(cls, joined: bytes, ends: "array[int]") -> "PackedStrings":
-        """Return the strings that lie end to end in `joined`, without looking at each."""
+    def within(cls, joined: bytes, starts: "array[int]", lengths: "array[int]") -> "PackedStrings":
+        """Return strings that lie in `joined`, without looking at each."""
         packed = cls(())
         packed._joined = joined
-        packed._ends = ends
+        packed._starts = starts
+        packed._lengths = lengths
         return packed
 
-    def edited(self, edits: Iterable[Edit]) -> "PackedStrings":
-        """Return these strings with some more and some fewer, for little more than a copy.
-
-        Args:
-            edits: by place, rising; what comes before a string stands before its going.
-        """
-        pieces: list[bytes] = []
-        ends = array("I")
-        start = 0
-        for place, string in edits:
-            self._copy(start, place, pieces, ends)
-            start = place + 1 if string is None else place
-            if string is not None:
-                pieces.append(string)
-                ends.append((ends[-1] if ends else 0) + len(string))
-        self._copy(start, len(self), pieces, ends)
-        return PackedStrings.of_parts(b"".join(pieces), ends)
-
-    def _copy(self, start: int, stop: int, pieces: list[bytes], ends: "array[int]") -> None:
-        """Put some of these strings behind those that `pieces` and `ends` are made of."""
-        if start == stop:
-            return
-        begin = self._begin(start)
-        moved = (ends[-1] if ends else 0) - begin
-        pieces.append(self._joined[begin : self._ends[stop - 1]])
-        copied = self._ends[start:stop]
-        ends.extend(array("I", [end + moved for end in copied]) if moved else copied)
+    def chosen(self, places: Iterable[int]) -> "PackedStrings":
+        """Return those at these places, in this order; they lie where they lay."""
+        places = array("I", places)
+        starts = array("I", [self._starts[place] for place in places])
+        lengths = array("H", [self._lengths[place] for place in places])
+        return PackedStrings.within(self._joined, starts, lengths)
 
     def all(self) -> list[bytes]:
         """Return every one, at a third of what asking for each costs."""
@@ -106,19 +85,15 @@ class PackedStrings:
 
     def part(self, start: int, stop: int) -> list[bytes]:
         """Return those from `start` to before `stop`."""
-        joined, begin, strings = self._joined, self._begin(start), []
-        for end in self._ends[start:stop]:
-            strings.append(joined[begin:end])
-            begin = end
-        return strings
-
-    def _begin(self, place: int) -> int:
-        return self._ends[place - 1] if place else 0
+        joined = self._joined
+        places = zip(self._starts[start:stop], self._lengths[start:stop], strict=True)
+        return [joined[begin : begin + length] for begin, length in places]
 
     def __getitem__(self, index: Index, /) -> bytes:
         if index < 0:
             raise IndexError(index)
-        return self._joined[self._ends[index - 1] if index else 0 : self._ends[index]]
+        begin = self._starts[index]
+        return self._joined[begin : begin + self._lengths[index]]
 
 
 class Listing:

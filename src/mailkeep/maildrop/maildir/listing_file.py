@@ -19,6 +19,7 @@ from pathlib import Path
 from threading import get_ident
 
 from mailkeep.maildrop.listing import PackedStrings
+from mailkeep.maildrop.maildir.changes import Names
 from mailkeep.maildrop.maildir.folder import FOLDERS
 from mailkeep.maildrop.maildir.snapshot import Snapshot
 from mailkeep.maildrop.maildir.states import FolderState, States
@@ -26,12 +27,12 @@ from mailkeep.maildrop.maildir.states import FolderState, States
 Places = tuple[tuple[bytes, bytes], ...]
 """Folder and flags of messages, the likeliest first."""
 
-_MARK = b"mailkeep listing 1 " + sys.byteorder[:1].encode() + b"\n"
+_MARK = b"mailkeep listing 2 " + sys.byteorder[:1].encode() + b"\n"
 """What kind of file it is, and of which version: another one is made again."""
 
-_HEAD = struct.Struct("=Q4QQ4QQQQQQ")
+_HEAD = struct.Struct("=Q4QQ4QQQQQ")
 """Whether `new` is known, and its state; the same of `cur`; how many messages; and the octets of
-the base names, of the names in `new` and in `cur`, and of the places."""
+the names in `cur`, of those in `new`, and of the places."""
 
 _SEAL = struct.Struct("=I")
 
@@ -83,17 +84,16 @@ def _encode(snapshot: Snapshot, places: Places) -> "list[bytes | memoryview]":
     To sum and to write each of them is done without Python's lock, and the session whose opening
     found them is about to ask for more.
     """
-    new, cur = snapshot.names or (b"", b"")
+    bases, cur_octets = snapshot.bases, snapshot.names.cur_octets if snapshot.names else 0
     placed = b"".join(b"%b/%b\0" % place for place in places)
     states = (part for state in snapshot.states for part in _packed(state))
-    lengths = (len(snapshot.bases.joined), len(new), len(cur), len(placed))
+    lengths = (cur_octets, len(bases.joined) - cur_octets, len(placed))
     columns = (
-        _HEAD.pack(*states, len(snapshot.bases), *lengths),
-        memoryview(snapshot.bases.ends).cast("B"),
+        _HEAD.pack(*states, len(bases), *lengths),
+        memoryview(bases.starts).cast("B"),
+        memoryview(bases.lengths).cast("B"),
         memoryview(snapshot.octets).cast("B"),
-        snapshot.bases.joined,
-        new,
-        cur,
+        bases.joined,
         placed,
     )
     checksum = 0
@@ -133,21 +133,23 @@ def _cut(
     columns: memoryview, count: int, lengths: list[int], states: States
 ) -> tuple[Snapshot, Places] | None:
     """Cut the columns apart, if they have the lengths that they should have."""
-    ends, octets = array("I"), array("Q")
-    sizes = [ends.itemsize * count, octets.itemsize * count, *lengths]
+    starts, base_lengths, octets = array("I"), array("H"), array("Q")
+    cur_octets, new_octets, placed_octets = lengths
+    sizes = [column.itemsize * count for column in (starts, base_lengths, octets)]
+    sizes += [cur_octets + new_octets, placed_octets]
     if sum(sizes) != len(columns):
         return None
     parts, start = [], 0
     for size in sizes:
         parts.append(columns[start : start + size])
         start += size
-    ends.frombytes(parts[0])
-    octets.frombytes(parts[1])
-    joined, new, cur, placed = map(bytes, parts[2:])
-    if (ends[-1] if count else 0) != len(joined) or new.count(b"/") + cur.count(b"/") != count:
+    for column, part in zip((starts, base_lengths, octets), parts, strict=False):
+        column.frombytes(part)
+    joined, placed = map(bytes, parts[3:])
+    if joined.count(b"/") != count or max(starts, default=-1) >= len(joined):
         return None
-    snapshot = Snapshot.of(PackedStrings.of_parts(joined, ends), octets, states, (new, cur))
-    return snapshot, _places(placed)
+    bases = PackedStrings.within(joined, starts, base_lengths)
+    return Snapshot.of(bases, octets, states, Names(joined, cur_octets)), _places(placed)
 
 
 def _places(placed: bytes) -> Places:

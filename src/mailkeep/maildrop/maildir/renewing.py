@@ -10,38 +10,81 @@ until it is read.
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
-from mailkeep.maildrop.listing import Edit, PackedStrings
-from mailkeep.maildrop.maildir.changes import compare, joined
+from mailkeep.maildrop.listing import PackedStrings
+from mailkeep.maildrop.maildir.changes import (
+    Difference,
+    Names,
+    compare,
+    joined,
+    moved,
+    of_both,
+    parted,
+)
 from mailkeep.maildrop.maildir.folder import FOLDERS, Folders
 from mailkeep.maildrop.maildir.names import base_of, order_of
 from mailkeep.maildrop.maildir.sizes import SizeIndex
 from mailkeep.maildrop.maildir.snapshot import BIG, Sizing, Snapshot
-from mailkeep.maildrop.maildir.states import FolderState
+from mailkeep.maildrop.maildir.states import FolderState, States
 from mailkeep.values import Index
 
 _MOST = 1_000
 """More changes than that are not worth it: each new file is looked at."""
 
+_FEW_OCTETS = 1 << 14
+"""Of names: to order so many takes less than to move those of 100,000 messages."""
 
-@dataclass(slots=True)
+
+_NOTHING = Difference([], [])
+
+
+class _Edit(NamedTuple):
+    """One step on the way from some messages to others."""
+
+    place: int
+    """Of a message, as they were."""
+    base: bytes | None
+    """Which comes before it; `None` if it goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A folder as it is now."""
+
+    names: bytes | memoryview
+    difference: Difference
+    state: FolderState | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Changes:
     """What has changed in both folders."""
 
-    names: list[bytes] = field(default_factory=list)
-    """All names now, of one folder after the other."""
-    states: list[FolderState | None] = field(default_factory=list)
-    gone: list[bytes] = field(default_factory=list)
+    names: Names
+    """Now."""
+    difference: Difference
+    states: States
+    gone: set[bytes]
     """Base names of files that are gone."""
-    come: list[bytes] = field(default_factory=list)
-    """Base names of files that have come."""
+    come: dict[bytes, int]
+    """Base names of files that have come, and where in the names they begin."""
 
-    def keep(self, names: bytes, state: FolderState | None) -> None:
-        """Take note of a folder as it is now."""
-        self.names.append(names)
-        self.states.append(state)
+    @classmethod
+    def of(cls, before: Names, new: _Seen, cur: _Seen) -> "_Changes":
+        """Put together what has changed in the two folders."""
+        names = Names.of_folders(new.names, cur.names)
+        difference = of_both(before, names, new.difference, cur.difference)
+        return cls(
+            names,
+            difference,
+            (new.state, cur.state),
+            {base_of(name) for _, name in difference.gone},
+            {base_of(name): start for start, name in difference.come},
+        )
 
 
 def renew_snapshot(
@@ -59,88 +102,129 @@ def renew_snapshot(
         NotInTime: `go_on` said no.
         OSError: the Maildir cannot be read.
     """
-    if before.names is None or len(folders.descriptors) < len(FOLDERS):
+    names = before.names
+    if names is None or len(folders.descriptors) < len(FOLDERS):
         return None
-    changes = _Changes()
-    for folder, names, state in zip(FOLDERS, before.names, before.states, strict=True):
-        if state is not None and state == folders.state(folder):
-            changes.keep(names, state)
-        elif not _read(folders, folder, names, changes):
-            return None
-    return _changed(before, changes, Sizing(folders, index, go_on))
+    new = _look(folders, FOLDERS[0], names.new, before.states[0])
+    cur = _look(folders, FOLDERS[1], names.cur, before.states[1]) if new else None
+    if new is None or cur is None:
+        return None
+    return _changed(before, _Changes.of(names, new, cur), Sizing(folders, index, go_on))
 
 
-def _read(folders: Folders, folder: bytes, before: bytes, changes: _Changes) -> bool:
-    """Compare the names in a folder; False if too many are others."""
+def _look(
+    folders: Folders, folder: bytes, before: memoryview, state: FolderState | None
+) -> _Seen | None:
+    """Return how a folder is now; `None` if too many of its names are others."""
+    if state is not None and state == folders.state(folder):
+        return _Seen(before, _NOTHING, state)
     names = folders.names(folder)
-    now = joined(names)
-    gone, come = compare(before, now)
-    if len(gone) + len(come) > _MOST:
-        return False
+    was, now = bytes(before), joined(names)
+    difference = compare(was, now)
+    if len(difference.gone) + len(difference.come) > _MOST:
+        return None
+    come = {place.name for place in difference.come}
     strangers = {name for name in come if not folders.is_message(folder, name)}
     if strangers:
-        come -= strangers
         now = joined(name for name in names if name not in strangers)
-    for name in come:
+        difference = compare(was, now)
+    for name in come - strangers:
         folders.note_place(folder, name)
-    changes.keep(now, folders.read_states[folder])
-    changes.gone += map(base_of, gone)
-    changes.come += map(base_of, come)
-    return True
+    return _Seen(now, difference, folders.read_states[folder])
 
 
 def _changed(before: Snapshot, changes: _Changes, sizing: Sizing) -> Snapshot | None:
-    vanished = set(changes.gone) - set(changes.come)
-    added = sorted(set(changes.come) - set(changes.gone), key=order_of)
-    if len(set(changes.come)) < len(changes.come):
+    vanished = changes.gone - changes.come.keys()
+    added = sorted(changes.come.keys() - changes.gone, key=order_of)
+    if len(changes.come) < len(changes.difference.come):
         return None  # a message in two files
     if vanished and None in changes.states:
         # A folder that is changing may not show every name: nobody's mail is said to be gone
         # before it was looked for with patience.
         return None
     octets, missing = sizing.of_all(added)
-    if missing or not sizing.is_sure:
+    if missing or not sizing.is_sure or len(before.bases) - len(vanished) + len(added) < BIG:
         return None
-    return _merged(before, changes, vanished, dict(zip(added, octets, strict=True)))
+    return _edited(before, changes, dict(zip(added, octets, strict=True)))
 
 
-def _merged(
-    before: Snapshot, changes: _Changes, vanished: set[bytes], added: dict[bytes, int]
-) -> Snapshot | None:
-    if len(before.bases) - len(vanished) + len(added) < BIG:
-        return None
-    edits = _edits(before.bases, vanished, added)
+def _edited(before: Snapshot, changes: _Changes, sizes: dict[bytes, int]) -> Snapshot | None:
+    """Return the snapshot after these changes; `None` if it was not what it should be.
+
+    Args:
+        before: the snapshot.
+        changes: in the folders.
+        sizes: of the messages that were not there.
+    """
+    edits = _edits(before.bases, changes)
     if edits is None:
         return None
-    names, states = changes.names, changes.states
-    octets = _edited(before.octets, edits, added)
+    old = {base: before.octets[place] for place, base in edits if base in changes.gone}
     return Snapshot.of(
-        before.bases.edited(edits), octets, (states[0], states[1]), (names[0], names[1])
+        _bases_now(before.bases, changes, edits),
+        _column_now(before.octets, edits, old | sizes),
+        changes.states,
+        changes.names,
     )
 
 
-def _edits(
-    bases: PackedStrings, vanished: Iterable[bytes], added: Iterable[bytes]
-) -> list[Edit] | None:
-    """Return how the names change, by place; `None` if they are not what they should be.
+def _edits(bases: PackedStrings, changes: _Changes) -> list[_Edit] | None:
+    """Return how the messages change, by place; `None` if a message is in two files.
 
-    Args:
-        bases: the names before, in order.
-        vanished: some of them.
-        added: others, in order.
+    What has only moved goes and comes.
     """
     edits = []
-    for base in added:
+    for base in sorted(changes.gone | changes.come.keys(), key=order_of):
         place, is_there = _find(bases, base)
-        if is_there:
-            return None  # a message in two files
-        edits.append(Edit(place, base))
-    for base in vanished:
-        place, is_there = _find(bases, base)
-        if not is_there:
+        if is_there != (base in changes.gone):
             return None
-        edits.append(Edit(place, None))
-    return sorted(edits, key=lambda edit: (edit.place, edit.string is None))
+        if base in changes.come:
+            edits.append(_Edit(place, base))
+        if is_there:
+            edits.append(_Edit(place, None))
+    return edits
+
+
+def _bases_now(before: PackedStrings, changes: _Changes, edits: list[_Edit]) -> PackedStrings:
+    """Return the base names after these edits, lying in the names that are there now."""
+    first = _first_moved(before, changes.difference)
+    starts = before.starts[:first] + moved(before.starts[first:], changes.difference)
+    lengths = {base: len(base) for base in changes.come}
+    return PackedStrings.within(
+        changes.names.joined,
+        _column_now(starts, edits, changes.come),
+        _column_now(before.lengths, edits, lengths),
+    )
+
+
+def _first_moved(bases: PackedStrings, difference: Difference) -> int:
+    """Return a place before which no message has a name that moves, if it is quickly found."""
+    start = min((place.start for place in chain(*difference)), default=len(bases.joined))
+    if len(bases.joined) - start > _FEW_OCTETS:
+        return 0
+    first = min(map(base_of, parted(bases.joined[start:])), key=order_of, default=None)
+    return len(bases) if first is None else _find(bases, first)[0]
+
+
+def _column_now(
+    column: "array[int]", edits: Iterable[_Edit], come: Mapping[bytes, int]
+) -> "array[int]":
+    """Return what a column says of the messages after these edits.
+
+    Args:
+        column: what it said of those before.
+        edits: by place, rising; what comes before a message stands before its going.
+        come: what it says of those that come.
+    """
+    now = array(column.typecode)
+    start = 0
+    for place, base in edits:
+        now.extend(column[start:place])
+        start = place + 1 if base is None else place
+        if base is not None:
+            now.append(come[base])
+    now.extend(column[start:])
+    return now
 
 
 def _find(bases: PackedStrings, base: bytes) -> tuple[int, bool]:
@@ -148,16 +232,3 @@ def _find(bases: PackedStrings, base: bytes) -> tuple[int, bool]:
     places = range(len(bases))
     place = bisect_left(places, order_of(base), key=lambda at: order_of(bases[Index(at)]))
     return place, place < len(bases) and bases[Index(place)] == base
-
-
-def _edited(octets: "array[int]", edits: Iterable[Edit], added: dict[bytes, int]) -> "array[int]":
-    """Return the sizes of the names after these edits, as `PackedStrings.edited` does of names."""
-    sizes = array("Q")
-    start = 0
-    for place, base in edits:
-        sizes.extend(octets[start:place])
-        start = place + 1 if base is None else place
-        if base is not None:
-            sizes.append(added[base])
-    sizes.extend(octets[start:])
-    return sizes

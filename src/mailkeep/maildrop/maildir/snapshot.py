@@ -9,13 +9,13 @@ import errno
 import os
 import re
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from operator import eq
 
 from mailkeep.maildrop.listing import Listing, PackedStrings
-from mailkeep.maildrop.maildir.changes import Names, joined
+from mailkeep.maildrop.maildir.changes import Names, joined, starts_of
 from mailkeep.maildrop.maildir.folder import FOLDERS, Folders
 from mailkeep.maildrop.maildir.names import (
     UidlsOfNames,
@@ -61,7 +61,7 @@ class Snapshot:
     states: States
     """How the folders were: this is what is there as long as they stay so."""
     names: Names | None
-    """The names of the files, of a big Maildir, where no message has two."""
+    """The names of the files, in which `bases` lie; of a big Maildir, where no message has two."""
 
     @classmethod
     def of(
@@ -74,8 +74,7 @@ class Snapshot:
     @property
     def memory_octets(self) -> int:
         """What it takes in memory, about."""
-        names = sum(map(len, self.names or ()))
-        return self.bases.octets + self.listing.memory_octets + names
+        return self.bases.octets + self.listing.memory_octets
 
 
 NOTHING = Snapshot.of(PackedStrings(()), array("Q"), UNKNOWN, None)
@@ -94,21 +93,42 @@ def take_snapshot(folders: Folders, index: SizeIndex, go_on: Callable[[], bool])
         NotInTime: `go_on` said no. At least one message more is counted than before.
         OSError: the Maildir cannot be read.
     """
-    names = folders.learn_names()
-    listed = ordered([name.partition(b":")[0] for folder in names for name in names[folder]])
+    names, bases = _read(folders)
+    listed = bases.all()
+    if any(map(eq, listed, islice(listed, 1, None))):
+        bases = bases.chosen({base: place for place, base in enumerate(listed)}.values())
+        listed = bases.all()
     sizing = Sizing(folders, index, go_on)
     octets, vanished = sizing.of_all(listed)
     if vanished:
-        listed = [base for base in listed if base not in vanished]
+        bases = bases.chosen(at for at, base in enumerate(listed) if base not in vanished)
+        listed = bases.all()
     if index.count() > 2 * sizing.in_index:
         index.forget_all_but(set(listed))
-    bases = PackedStrings(listed)
     if not sizing.is_sure:
         return Snapshot.of(bases, octets, UNKNOWN, None)
-    kept = None
-    if len(bases) >= BIG and sum(map(len, names.values())) == len(bases):
-        kept = joined(names.get(FOLDERS[0], [])), joined(names.get(FOLDERS[1], []))
-    return Snapshot.of(bases, octets, folders.states, kept)
+    is_kept = len(bases) >= BIG and len(bases) == names.joined.count(b"/")
+    return Snapshot.of(bases, octets, folders.states, names if is_kept else None)
+
+
+def _read(folders: Folders) -> tuple[Names, PackedStrings]:
+    """Return the names of all files, and the base names in them, in order."""
+    names, bases, as_read = _as_read(folders)
+    return names, as_read.chosen(ordered(bases, names.joined))
+
+
+def _as_read(folders: Folders) -> tuple[Names, list[bytes], PackedStrings]:
+    """Return the names of all files, and the base name of each, as objects and in the names.
+
+    The names as objects take much memory, and are let go of here.
+    """
+    found = folders.learn_names()
+    new, cur = (found.get(folder, []) for folder in FOLDERS)
+    names = Names.of_folders(joined(new), joined(cur))
+    files = [*cur, *new]
+    bases = [name.partition(b":")[0] for name in files]
+    lengths = array("H", [len(base) for base in bases])
+    return names, bases, PackedStrings.within(names.joined, starts_of(files), lengths)
 
 
 def count_message(folders: Folders, base: bytes) -> Size:
@@ -129,22 +149,23 @@ def count_message(folders: Folders, base: bytes) -> Size:
     return Size(base, stamp, counter.finish())
 
 
-def ordered(bases: Iterable[bytes]) -> list[bytes]:
-    """Sort by time, then name, each name once: in two passes, which need no pairs."""
-    bases = sorted(bases)
-    if any(map(eq, bases, islice(bases, 1, None))):
-        bases = sorted(set(bases))  # dearer to sort than names in the order of their making
-    if not _have_times_of_one_length(bases):
-        bases.sort(key=time_of)
-    return bases
+def ordered(bases: Sequence[bytes], names: bytes) -> list[int]:
+    """Return the places of base names in order of time, then name.
+
+    Args:
+        bases: in any order.
+        names: those of the files that they are of, in the same order, joined.
+    """
+    order = sorted(range(len(bases)), key=bases.__getitem__)
+    if bases and not _have_times_of_one_length(names, len(bases[0].partition(b".")[0])):
+        order.sort(key=lambda place: time_of(bases[place]))
+    return order
 
 
-def _have_times_of_one_length(bases: Sequence[bytes]) -> bool:
+def _have_times_of_one_length(names: bytes, digits: int) -> bool:
     """Tell whether these names sort by time as they are, as nearly all do since 2001."""
-    digits = len(bases[0].partition(b".")[0]) if bases else 0
-    form = re.compile(rb"(?:[0-9]{%d}(?:\.[^/]*)?/)*" % digits)
-    groups = (bases[start : start + _TOGETHER] for start in range(0, len(bases), _TOGETHER))
-    return digits > 0 and all(form.fullmatch(joined(group)) for group in groups)
+    form = rb"[0-9]{%d}[.:/]" % digits
+    return re.match(form, names) is not None and not re.search(rb"/(?!%b|\Z)" % form, names)
 
 
 class Sizing:
