@@ -16,7 +16,7 @@ from mailkeep.maildrop.maildir.messages import Messages
 from mailkeep.values import AccountId, Address
 
 WARM_OCTETS = 64 << 20
-"""In a process: 9,000 maildrops of 20 messages, or three with 100,000 each."""
+"""In a process: 9,000 maildrops of 20 messages, or seven with 100,000 each."""
 
 _ENTRY_OCTETS = 6144
 """What the objects around a small snapshot take, as `tracemalloc` says."""
