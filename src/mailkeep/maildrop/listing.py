@@ -75,8 +75,8 @@ class PackedStrings:
     def chosen(self, places: Iterable[int]) -> "PackedStrings":
         """Return those at these places, in this order; they lie where they lay."""
         places = array("I", places)
-        starts = array("I", [self._starts[place] for place in places])
-        lengths = array("H", [self._lengths[place] for place in places])
+        starts = array("I", map(self._starts.__getitem__, places))
+        lengths = array("H", map(self._lengths.__getitem__, places))
         return PackedStrings.within(self._joined, starts, lengths)
 
     def all(self) -> list[bytes]:

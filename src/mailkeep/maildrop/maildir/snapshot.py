@@ -93,8 +93,7 @@ def take_snapshot(folders: Folders, index: SizeIndex, go_on: Callable[[], bool])
         NotInTime: `go_on` said no. At least one message more is counted than before.
         OSError: the Maildir cannot be read.
     """
-    names, bases = _read(folders)
-    listed = bases.all()
+    names, bases, listed = _read(folders)
     if any(map(eq, listed, islice(listed, 1, None))):
         bases = bases.chosen({base: place for place, base in enumerate(listed)}.values())
         listed = bases.all()
@@ -111,10 +110,11 @@ def take_snapshot(folders: Folders, index: SizeIndex, go_on: Callable[[], bool])
     return Snapshot.of(bases, octets, folders.states, names if is_kept else None)
 
 
-def _read(folders: Folders) -> tuple[Names, PackedStrings]:
-    """Return the names of all files, and the base names in them, in order."""
+def _read(folders: Folders) -> tuple[Names, PackedStrings, list[bytes]]:
+    """Return the names of all files, and in order the base names, in those and as objects."""
     names, bases, as_read = _as_read(folders)
-    return names, as_read.chosen(ordered(bases, names.joined))
+    order = ordered(bases, names.joined)
+    return names, as_read.chosen(order), [bases[place] for place in order]
 
 
 def _as_read(folders: Folders) -> tuple[Names, list[bytes], PackedStrings]:
