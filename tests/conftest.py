@@ -1,13 +1,21 @@
-"""What tests of several rooms share: a served site, and the rule about root."""
+"""What tests of several rooms share: a served site, and the rules about root and slow machines."""
 
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.harness.site import RunningSite
+
+settings.register_profile(
+    "patient",
+    deadline=None,  # a machine that others use is slow now and then, and no example is to blame
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("patient")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
