@@ -9,7 +9,7 @@ from tests.adversity.loopback import CLEAR, LOGIN, POP3S, Client, Serve
 from tests.server.parts import HugeStore, full_store
 
 from mailkeep.events import EventType
-from mailkeep.server import connection as connection_module
+from mailkeep.server import clocked as clocked_module
 from mailkeep.site import Limits
 
 MIB = 1 << 20
@@ -99,7 +99,7 @@ async def test_a_client_that_stops_reading_costs_no_memory_and_is_closed(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """60 s without progress while output waits, here 1 s; others go on; nothing is removed."""
-    monkeypatch.setattr(connection_module, "WATCH_EVERY_S", 0.05)
+    monkeypatch.setattr(clocked_module, "WATCH_EVERY_S", 0.05)
     store = HugeStore(HUNDRED_MIB)
     server = await serve(store, limits=Limits(output_stall_s=1))
     client = await server.logged_in(receive_buffer=4096)
