@@ -10,7 +10,7 @@ from tests.events.conftest import BEGIN, ns_of
 from tests.events.samples import EVERY_EVENT, classes, read
 
 from mailkeep.events import Event, types
-from mailkeep.events.entries import Entry, entry_from, moment
+from mailkeep.events.entries import Entry, entry_from
 from mailkeep.events.records import (
     ASKED_BY,
     FIELD_LIMIT,
@@ -124,9 +124,3 @@ def test_an_account_is_changed_without_a_session() -> None:
     assert tuple(entry_of(changed).asked_by) == (0, "a@b", 0, 0, 0, 0)
     refused = EVERY_EVENT[[event.type for event in EVERY_EVENT].index(types.LoginRefused.type)]
     assert entry_of(replace(refused, name=" Alice ")).asked_by[-1] == "alice"
-
-
-def test_a_time_is_counted_from_1970() -> None:
-    """In microseconds, all of them."""
-    assert moment(AT_US) == BEGIN
-    assert moment(0).year == 1970

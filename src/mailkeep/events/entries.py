@@ -7,7 +7,7 @@ itself is what is written. No I/O and no clock.
 
 import functools
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from operator import itemgetter
 
 import msgspec
@@ -15,7 +15,6 @@ from msgspec.structs import astuple
 
 from mailkeep.events.records import (
     ASKED_BY,
-    EPOCH,
     FIELD_LIMIT,
     NOT_KNOWN,
     AskedBy,
@@ -26,6 +25,7 @@ from mailkeep.events.records import (
     record_from,
     written_alike,
 )
+from mailkeep.events.times import moment
 from mailkeep.events.types import Event
 
 PLAIN = frozenset({str, int, bool, type(None)})
@@ -82,11 +82,6 @@ def entry_from(seq: int, at_us: int, time_text: str, event: Event) -> Writable:
             text = octets.decode("ascii")
             return Entry(seq, 1, at_us, form.name, time_text, text, _columns(asked))
     return record_from(seq, moment(at_us), event)
-
-
-def moment(at_us: int) -> datetime:
-    """Return a time, given in microseconds since 1970."""
-    return EPOCH + timedelta(0, 0, at_us)
 
 
 class _Form:

@@ -26,7 +26,7 @@ from typing import TextIO
 from structlog.processors import LogfmtRenderer
 
 from mailkeep.events.fanout import NeverFull
-from mailkeep.events.stamps import Stamps
+from mailkeep.events.times import text_of
 from mailkeep.events.types import (
     Event,
     EventType,
@@ -141,7 +141,6 @@ class LogSink(NeverFull):
         self._stream = stream or sys.stderr
         self._now_ns = now_ns
         self._writing = threading.Lock()
-        self._stamps = Stamps()
         self._waiting: deque[tuple[int, Event]] = deque()
         self._gathering = _Gathering(gathered_s, self.flush) if gathered_s > 0 else None
 
@@ -182,7 +181,7 @@ class LogSink(NeverFull):
 
     def _line_of(self, at_ns: int, event: Event) -> str:
         """Return an event's line; what cannot be made one costs no other event its line."""
-        stamp = self._stamps.text(at_ns // 1000)
+        stamp = text_of(at_ns // 1000)
         try:
             return self._line(stamp, level_of(event), event)
         except Exception as bug:  # noqa: BLE001  # it must not end the thread that writes

@@ -16,11 +16,10 @@ from typing import Any, cast
 
 from msgspec import Struct
 
-from mailkeep.events.entries import PLAIN, Entry, entry_from, moment, shape_of
+from mailkeep.events.entries import PLAIN, Entry, entry_from, shape_of
 from mailkeep.events.records import (
     ASKED_BY,
     EACH,
-    EPOCH,
     FIELD_LIMIT,
     LATER_US,
     NOT_KNOWN,
@@ -33,7 +32,7 @@ from mailkeep.events.records import (
     plain,
     written_alike,
 )
-from mailkeep.events.stamps import Stamps
+from mailkeep.events.times import microseconds_of, moment, text_of
 from mailkeep.events.types import DeletionAsked, DeletionDone, Event, FieldValue, MessageRead
 
 TEXT_LIMIT = 512
@@ -172,11 +171,10 @@ def merged(group: Iterable[Told]) -> list[Happened]:
 def entries_of(lines: Iterable[Happened], seq: int) -> list[Writable]:
     """Return what is written of lines; the first has the number behind `seq`."""
     entries: list[Writable] = []
-    stamps = Stamps()
     seq += 1
     for at, told in lines:
-        at_us = at if isinstance(at, int) else (at - EPOCH) // timedelta(microseconds=1)
-        time_text = stamps.text(at_us)
+        at_us = at if isinstance(at, int) else microseconds_of(at)
+        time_text = text_of(at_us)
         if isinstance(told, Run):
             entries.append(told.entry(seq, time_text))
             seq += len(told.each)
