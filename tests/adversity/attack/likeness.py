@@ -1,8 +1,8 @@
 """Whether two samples of times can be told apart, as an attacker would try to: pure.
 
-The test of ranks is that of Mann and Whitney (1947) with the normal approximation and its
-correction for ties, which is good from twenty values on. It asks nothing of the distribution: what
-a guesser can use is whether the one kind tends to be slower.
+The test is that of Mann and Whitney (1947) with the normal approximation and its correction for
+ties, which is good from twenty values on. It asks nothing of the distribution: what a guesser can
+use is whether the one kind tends to be slower.
 """
 
 import math
@@ -28,25 +28,6 @@ def chance_of_difference(one: Sequence[float], other: Sequence[float]) -> float:
         return 1.0
     z = (abs(u - n * m / 2) - 0.5) / math.sqrt(variance)
     return min(1.0, math.erfc(z / math.sqrt(2)))
-
-
-def median_between(sample: Sequence[float], doubt: float) -> tuple[float, float]:
-    """Return between which two values the median lies of all that a sample could have been.
-
-    Each value lies below that median with a chance of one half, whatever the distribution is: so
-    how many do is binomial (Thompson 1936), and the bounds are two values of the sample.
-
-    Args:
-        sample: enough for a bound, eleven values for a doubt of 0.001.
-        doubt: how likely the median may lie elsewhere.
-    """
-    ordered, n = sorted(sample), len(sample)
-    place, chance = 0, 0.5**n
-    while chance <= doubt / 2:
-        place += 1
-        chance += math.comb(n, place) * 0.5**n
-    assert place, f"{n} values say too little"
-    return ordered[place - 1], ordered[n - place]
 
 
 def _mean_ranks(ordered: Sequence[float]) -> dict[float, float]:
