@@ -54,6 +54,9 @@ nothing."""
 AWAY = "the process that has the door is away"
 LOST = "the process that has the door went away meanwhile"
 
+OnRefusal = Callable[[IpAddress], None]
+"""Told a source that was let connect and should not have been."""
+
 
 class DoorOverSocket:
     """A `LoginDoor` for one event loop; make it inside the loop, and `start` it.
@@ -66,7 +69,7 @@ class DoorOverSocket:
     """
 
     def __init__(self, path: Path) -> None:
-        self.on_refusal: Callable[[IpAddress], None] = lambda _: None
+        self.on_refusal: OnRefusal = lambda _: None
         self._permissions = Permissions()
         self._path = path
         self._now_s = asyncio.get_running_loop().time
