@@ -20,7 +20,7 @@ from mailkeep.maildrop.maildir import Written, deliver
 from mailkeep.maildrop.maildir import digests as digests_module
 from mailkeep.maildrop.maildir.digests import (
     AS_SENT,
-    DOT_FREE,
+    DOTS_KNOWN,
     TOGETHER,
     Digest,
     DigestIndex,
@@ -28,6 +28,7 @@ from mailkeep.maildrop.maildir.digests import (
     remember_delivered,
 )
 from mailkeep.maildrop.maildir.reading import PIECE_OCTETS
+from mailkeep.message.dots import FEW_DOTS
 from mailkeep.testing.maildir_site import MaildirSite, maildir_site
 from mailkeep.testing.store_contract import digest, uidls_of, whole, wire_form
 from mailkeep.values import Index
@@ -536,19 +537,20 @@ async def test_a_session_ends_while_its_digests_are_still_looked_up(
 
 
 @pytest.mark.parametrize(
-    ("stored", "marks"),
+    ("stored", "marks", "dots"),
     [
-        (b"a\r\nb\r\n", AS_SENT | DOT_FREE),
-        (b"a\nb\n", DOT_FREE),
-        (b"a\r\n.b\r\n", AS_SENT),
-        (b".a\n", 0),
-        (b"a.\nb", DOT_FREE),
-        (b"", AS_SENT | DOT_FREE),
+        (b"a\r\nb\r\n", AS_SENT | DOTS_KNOWN, []),
+        (b"a\nb\n", DOTS_KNOWN, []),
+        (b"a\r\n.b\r\n", AS_SENT | DOTS_KNOWN, [3]),
+        (b".a\n\n..b.\n", DOTS_KNOWN, [0, 6]),
+        (b".a\n" * (FEW_DOTS + 1), 0, None),
+        (b"a.\nb", DOTS_KNOWN, []),
+        (b"", AS_SENT | DOTS_KNOWN, []),
     ],
 )
 @pytest.mark.parametrize("body_lines", [None, 0])
 async def test_what_spares_work_is_found_out_with_the_digest(
-    site: MaildirSite, stored: bytes, marks: int, body_lines: int | None
+    site: MaildirSite, stored: bytes, marks: int, dots: list[int] | None, body_lines: int | None
 ) -> None:
     """That a file goes out as it lies, and needs no stuffing: by whichever command was first."""
     site.put("1.a", stored)
@@ -556,10 +558,13 @@ async def test_what_spares_work_is_found_out_with_the_digest(
     await digest(maildrop, 0, body_lines=body_lines)
     await maildrop.close()
     with DigestIndex(site.digests) as index:
-        assert index.look_up([b"1.a"])[b"1.a"].marks == marks
+        found = index.look_up([b"1.a"])[b"1.a"]
+    assert found.marks == marks
+    places = found.places_of_dots
+    assert (places if places is None else list(places)) == dots
     maildrop = await site.open()
     body = await maildrop.read(Index(0))
-    assert body.is_dot_free == bool(marks & DOT_FREE)
+    assert body.is_dot_free == (dots == [])
     body.close()
     assert await whole(maildrop, 0) == wire_form(stored)
     await maildrop.close()

@@ -15,7 +15,7 @@ async def test_a_message_of_one_piece_is_at_hand_and_a_longer_one_is_not() -> No
     for stored in (b"", b"x" * (PIECE_OCTETS - 2), b"x" * (PIECE_OCTETS - 1)):
         store.put(ALICE[0], stored)
     maildrop = await store.open(*ALICE, timeout_s=1)
-    assert maildrop.at_hand(Index(0)) == WholeMessage(b"", DIGEST_OF_NOTHING, is_dot_free=False)
+    assert maildrop.at_hand(Index(0)) == WholeMessage(b"", DIGEST_OF_NOTHING, dots=None)
     message = maildrop.at_hand(Index(1))
     assert message is not None
     assert message.octets == await whole(maildrop, 1)

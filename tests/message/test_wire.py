@@ -109,6 +109,5 @@ def test_what_is_found_out_of_a_message_is_of_its_wire_form(
     assert sent == wire
     assert (digest.octets, digest.sha256) == (len(wire), hashlib.sha256(wire).hexdigest())
     assert digest.is_as_fed == (stored == wire)
-    assert digest.is_dot_free == (not wire.startswith(b".") and b"\n." not in wire)
-    whole = bytes.fromhex(digest.sha256), digest.is_dot_free
-    assert digest_of(wire) == whole
+    assert (digest.dots == []) == (not wire.startswith(b".") and b"\n." not in wire)
+    assert digest_of(wire) == (bytes.fromhex(digest.sha256), digest.dots)

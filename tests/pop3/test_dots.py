@@ -153,3 +153,18 @@ def test_the_judge_takes_no_other_end(octets: bytes) -> None:
     """RFC 1939 section 3: a bare LF ends no line, and a body without a lone dot has no end."""
     with pytest.raises(ValueError, match=r"terminator|bare LF"):
         unstuff(octets)
+
+
+@given(stored_messages.map(wire_form), st.data())
+def test_known_dots_are_doubled_where_they_are(body: bytes, data: st.DataObject) -> None:
+    """What is known spares the search and changes nothing; a place that is none is seen."""
+    dots = [it.start() for it in re.finditer(rb"(?m)^\.", body)]
+    assert stuff_whole(body, dots) == stuff_whole(body)
+    wrong = data.draw(st.integers(0, len(body) + 2).filter(lambda at: at not in dots))
+    assert stuff_whole(body, sorted([*dots, wrong])) == stuff_whole(body)
+
+
+def test_a_body_without_an_end_is_refused_whatever_is_known() -> None:
+    """The client would wait for ever."""
+    with pytest.raises(ValueError, match="ends with CRLF"):
+        stuff_whole(b".a", [0])

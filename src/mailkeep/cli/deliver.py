@@ -28,9 +28,8 @@ from mailkeep.cli.talk import error, say
 from mailkeep.database import DatabaseUnavailable
 from mailkeep.maildrop.maildir import Written, deliver
 from mailkeep.maildrop.maildir.digests import (
-    AS_SENT,
-    DOT_FREE,
     Digest,
+    Found,
     digests_path,
     remember_delivered,
 )
@@ -207,8 +206,8 @@ def deliver_message(
 
     def remember(base: bytes, written: Written) -> None:
         if account is not None:
-            marks = AS_SENT | DOT_FREE if written.is_dot_free else AS_SENT
-            digest = Digest(base, written.stamp, bytes.fromhex(written.sha256), marks)
+            found = Found(bytes.fromhex(written.sha256), is_as_sent=True, dots=written.dots)
+            digest = Digest.found(base, written.stamp, found)
             remember_delivered(digests_path(site.index, account), digest)
 
     deliver(

@@ -113,7 +113,7 @@ class OpenMemory:
         stored = self._stored.get(self.listing.uidl(index))
         if stored is None or len(stored.wire) > PIECE_OCTETS:
             return None
-        return WholeMessage(stored.wire, stored.sha256, is_dot_free=False)
+        return WholeMessage(stored.wire, stored.sha256, dots=None)
 
     def is_internationalised(self, index: Index) -> bool:
         """Tell what was said at delivery (see `Maildrop.is_internationalised`)."""

@@ -13,7 +13,7 @@ Errors:
         MessageUnreadable       the message is there and cannot be read as it was announced
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -90,8 +90,13 @@ class WholeMessage(NamedTuple):
     """All of it, not stuffed; few enough to go out in one write."""
     sha256: str | None
     """See `Body.sha256`."""
-    is_dot_free: bool
-    """See `Body.is_dot_free`."""
+    dots: Sequence[int] | None
+    """Where lines begin with a dot, counted in octets; None if that is not known."""
+
+    @property
+    def is_dot_free(self) -> bool:
+        """See `Body.is_dot_free`."""
+        return self.dots is not None and not self.dots
 
 
 class Maildrop(Protocol):

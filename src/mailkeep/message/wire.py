@@ -70,13 +70,13 @@ def wire_form(stored: bytes) -> bytes:
     return wire if wire.endswith(_CRLF) or not wire else wire + _CRLF
 
 
-def digest_of(wire: bytes) -> tuple[bytes, bool]:
-    """Return the SHA-256 of a whole message in wire form, and whether none of its lines begins with
-    a dot: what `WireDigest` finds out piece by piece.
+def digest_of(wire: bytes) -> tuple[bytes, list[int] | None]:
+    """Return the SHA-256 of a whole message in wire form, and where lines of it begin with a dot:
+    what `WireDigest` finds out piece by piece.
     """
     dots = DotSearch()
     dots.feed(wire)
-    return hashlib.sha256(wire).digest(), not dots.found
+    return hashlib.sha256(wire).digest(), dots.places
 
 
 def _wire_form(chunk: bytes) -> bytes:
@@ -147,9 +147,9 @@ class WireDigest:
         return self.octets == self.stored_octets
 
     @property
-    def is_dot_free(self) -> bool:
-        """Whether no line begins with a dot."""
-        return not self._dots.found
+    def dots(self) -> list[int] | None:
+        """Where lines begin with a dot (see `DotSearch.places`)."""
+        return self._dots.places
 
     def _take(self, wire: bytes) -> bytes:
         self.octets += len(wire)

@@ -5,6 +5,8 @@ wherever the pieces were cut. It takes the wire form, in which every LF has a CR
 "after LF" and "after CRLF" are the same place.
 """
 
+from collections.abc import Sequence
+
 from mailkeep.pop3.replies import TERMINATOR
 
 _OCTETS_A_DOT = 2048
@@ -15,19 +17,22 @@ to look for pairs (0.2 and 1.3 ms a MB). One dot more costs as much as 400 octet
 _LF = 10
 
 
-def stuff(body: bytes, *, is_dot_free: bool = False) -> bytes:
+def stuff(body: bytes, dots: Sequence[int] | None = None) -> bytes:
     """Return a whole body as it is sent; the terminator comes behind it.
 
     Args:
         body: in wire form.
-        is_dot_free: it is known that no line of it begins with a dot.
+        dots: where lines begin with a dot, in octets, if that is known. None may be missing; one
+            that is somewhere else is not believed.
 
     Raises:
         ValueError: see `DotStuffer.finish`.
     """
-    if is_dot_free and body[-2:] == b"\r\n":
-        return body
-    stuffer = DotStuffer(is_dot_free=is_dot_free)
+    if dots is not None and body[-2:] == b"\r\n":
+        stuffed = _stuffed_at(body, dots) if dots else body
+        if stuffed is not None:
+            return stuffed
+    stuffer = DotStuffer()
     stuffed = stuffer.feed(body)
     stuffer.finish()
     return stuffed
@@ -68,6 +73,19 @@ class DotStuffer:
         if self._tail != b"\r\n":
             raise ValueError("a body in wire form ends with CRLF")
         return TERMINATOR
+
+
+def _stuffed_at(body: bytes, dots: Sequence[int]) -> bytes | None:
+    """Return a body with these dots doubled; None if no line begins with one of them."""
+    parts: list[bytes] = []
+    start = 0
+    for dot in dots:
+        if body[dot - 1 : dot + 1] != b"\n." and (dot or body[:1] != b"."):
+            return None
+        parts.append(body[start:dot])
+        start = dot
+    parts.append(body[start:])
+    return b".".join(parts)
 
 
 def _stuffed(piece: bytes) -> bytes:

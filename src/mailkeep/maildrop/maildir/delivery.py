@@ -89,8 +89,8 @@ class Written(NamedTuple):
     """Of them, in hexadecimal digits."""
     stamp: bytes
     """Of its file, which it keeps."""
-    is_dot_free: bool
-    """Whether no line begins with a dot."""
+    dots: list[int] | None
+    """Where lines begin with a dot; None if there are more than a few."""
 
     def fields(self, *, is_internationalised: bool) -> bytes:
         """Return what its name tells."""
@@ -163,7 +163,7 @@ def write_temporary(temporary: Path, source: Source) -> Written:
         _write_all(descriptor, wire.finish())
         os.fsync(descriptor)
         stamp = stamp_of(os.fstat(descriptor))
-    return Written(wire.octets, wire.sha256, stamp, wire.is_dot_free)
+    return Written(wire.octets, wire.sha256, stamp, wire.dots)
 
 
 def publish(temporary: Path, final: Path) -> None:

@@ -1,7 +1,7 @@
 """The SHA-256 of messages in wire form: worked out at delivery or at the first reading, then kept.
 
 And with it what spares the next reading its work: that the file is the wire form as it lies on
-disk, and that no line of it begins with a dot.
+disk, and where lines of it begin with a dot.
 
 One SQLite file an account, beside the one of sizes and apart from it: nearly every message has a
 digest, so that a file of both would be opened at every login, which needs no digest (0.2 ms on top
@@ -17,12 +17,13 @@ killed forgets the last of it, and those messages are hashed again when they are
 """
 
 import zlib
+from array import array
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from mailkeep.maildrop.listing import PackedStrings
 from mailkeep.maildrop.maildir import index_file
@@ -53,8 +54,8 @@ _KNOWN_OCTETS = 400
 
 AS_SENT = 1
 """A mark: the file is the wire form, octet by octet."""
-DOT_FREE = 2
-"""A mark: no line of the wire form begins with a dot."""
+DOTS_KNOWN = 2
+"""A mark: no line of the wire form begins with a dot but those that are named."""
 
 _SLACK_OCTETS = 1 << 20
 _ROW_OCTETS = 400
@@ -62,12 +63,13 @@ _ROW_OCTETS = 400
 worst. A file that is longer than that, by more than the slack, is full of what others removed."""
 
 _SELECT = (
-    "SELECT base, stamp, sha256, marks, seal FROM digests WHERE typeof(stamp) = 'blob'"
-    " AND typeof(sha256) = 'blob' AND typeof(marks) = 'integer' AND base "
+    "SELECT base, stamp, sha256, marks, dots, seal FROM digests WHERE typeof(stamp) = 'blob'"
+    " AND typeof(sha256) = 'blob' AND typeof(marks) = 'integer' AND typeof(dots) = 'blob'"
+    " AND length(dots) & 3 = 0 AND base "
 )
 _RANGE = _SELECT + "BETWEEN ? AND ? LIMIT ?"
 _NAMED = _SELECT + "IN (%s)"
-_INSERT = "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?)"
+_INSERT = "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?)"
 
 
 class Digest(NamedTuple):
@@ -77,12 +79,52 @@ class Digest(NamedTuple):
     stamp: bytes
     sha256: bytes
     marks: int = 0
-    """`AS_SENT` and `DOT_FREE`, if they are known to hold."""
+    """`AS_SENT` and `DOTS_KNOWN`, if they are known to hold."""
+    dots: bytes = b""
+    """Where lines begin with a dot, if that is known: four octets each, in this machine's order."""
+
+    @classmethod
+    def found(cls, base: bytes, stamp: bytes, found: "Found") -> Self:
+        """Return what was found out about a message.
+
+        Args:
+            base: its base name.
+            stamp: of its file.
+            found: what.
+        """
+        sha256, is_as_sent, dots = found
+        if dots is None:
+            return cls(base, stamp, sha256, AS_SENT * is_as_sent)
+        return cls(
+            base, stamp, sha256, AS_SENT * is_as_sent | DOTS_KNOWN, array("I", dots).tobytes()
+        )
 
     @property
     def seal(self) -> int:
         """The checksum of the row."""
-        return zlib.crc32(b"%b\0%b\0%b\0%d" % self)
+        return zlib.crc32(b"%b\0%b\0%b\0%d\0%b" % self)
+
+    @property
+    def is_dot_free(self) -> bool:
+        """Whether it is known that no line begins with a dot."""
+        return bool(self.marks & DOTS_KNOWN) and not self.dots
+
+    @property
+    def places_of_dots(self) -> Sequence[int] | None:
+        """Where lines begin with a dot; None if it is not known."""
+        if not self.dots:
+            return () if self.marks & DOTS_KNOWN else None
+        return memoryview(self.dots).cast("I")
+
+
+class Found(NamedTuple):
+    """What was found out when a message was read or written whole."""
+
+    sha256: bytes
+    is_as_sent: bool
+    """Whether the file is the wire form, octet by octet."""
+    dots: Sequence[int] | None
+    """Where lines of the wire form begin with a dot; None if there are more than a few."""
 
 
 def digests_path(index: Path, account: AccountId) -> Path:
@@ -98,7 +140,7 @@ class DigestIndex(IndexFile):
             path,
             table="digests",
             columns="stamp BLOB NOT NULL, sha256 BLOB NOT NULL, marks INTEGER NOT NULL,"
-            " seal INTEGER NOT NULL",
+            " dots BLOB NOT NULL, seal INTEGER NOT NULL",
             wait_s=index_file.WAIT_S if wait_s is None else wait_s,
             is_synced=False,
         )

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from mailkeep.maildrop.cached import NOT_CACHED, learn_promise, promises
-from mailkeep.maildrop.maildir.digests import Digest, KnownDigests, digests_path
+from mailkeep.maildrop.maildir.digests import Digest, Found, KnownDigests, digests_path
 from mailkeep.maildrop.maildir.folder import Folders, Maildir
 from mailkeep.maildrop.maildir.listing_file import (
     forget_listing,
@@ -248,9 +248,9 @@ class Messages:
             return find_out(stored, octets, partial(self._learn, index, base, stamp))
         return whole_message(stored, octets, digest)
 
-    def _learn(self, index: Index, base: bytes, stamp: bytes, sha256: bytes, marks: int) -> None:
+    def _learn(self, index: Index, base: bytes, stamp: bytes, found: Found) -> None:
         # A file that changes while it is read has another stamp then: this one finds nobody.
-        self.digests.learn(index, Digest(base, stamp, sha256, marks))
+        self.digests.learn(index, Digest.found(base, stamp, found))
 
     def _count_again(self, base: bytes) -> None:
         """Remember what the name or the index had wrong, so that the next session has it right."""

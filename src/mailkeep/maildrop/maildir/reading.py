@@ -18,7 +18,7 @@ from threading import local
 from typing import NamedTuple
 
 from mailkeep.maildrop.hops import outcome
-from mailkeep.maildrop.maildir.digests import AS_SENT, DOT_FREE, Digest
+from mailkeep.maildrop.maildir.digests import AS_SENT, Digest, Found
 from mailkeep.maildrop.maildir.stamps import stamp_of
 from mailkeep.maildrop.seam import MessageUnreadable, WholeMessage
 from mailkeep.message import TopCut, WireDigest, WireForm, digest_of, wire_form
@@ -51,8 +51,8 @@ class Known(NamedTuple):
     """What was found out when it was read before."""
     on_wrong_size: Callable[[], None]
     """Called when the file is not as long on the wire as was announced."""
-    on_digest: Callable[[bytes, int], None]
-    """Called with digest and marks when they were not known."""
+    on_found: Callable[[Found], None]
+    """Called with what was not known."""
 
 
 class MessageFile:
@@ -94,7 +94,7 @@ class MessageFile:
         self._sent = 0
         self.sha256 = digest.sha256.hex() if digest else None
         """As far as it is known."""
-        self.is_dot_free = digest is not None and bool(digest.marks & DOT_FREE)
+        self.is_dot_free = digest is not None and digest.is_dot_free
         """Whether it is known that no line begins with a dot."""
         self.ended = False
         """Whether there are no more octets."""
@@ -211,9 +211,8 @@ class MessageFile:
         found = self._finding_out
         if found is not None:
             self.sha256 = found.sha256
-            self.is_dot_free = found.is_dot_free
-            marks = AS_SENT * found.is_as_fed | DOT_FREE * found.is_dot_free
-            self._known.on_digest(bytes.fromhex(self.sha256), marks)
+            self.is_dot_free = found.dots == []
+            self._known.on_found(Found(bytes.fromhex(self.sha256), found.is_as_fed, found.dots))
 
 
 def start_reading(
@@ -237,7 +236,9 @@ def start_reading(
             return whole
     file = MessageFile(descriptor, known, body_lines=body_lines)
     piece = file.read_piece()
-    return WholeMessage(piece, file.sha256, file.is_dot_free) if file.ended else (file, piece)
+    if not file.ended:
+        return file, piece
+    return WholeMessage(piece, file.sha256, () if file.is_dot_free else None)
 
 
 def _read_short(descriptor: int, known: Known) -> WholeMessage | None:
@@ -252,7 +253,7 @@ def _read_short(descriptor: int, known: Known) -> WholeMessage | None:
     if len(stored) != known.stored_octets:
         return None
     if known.digest is None:
-        whole = find_out(stored, known.announced, known.on_digest)
+        whole = find_out(stored, known.announced, known.on_found)
     else:
         whole = whole_message(stored, known.announced, known.digest)
     if whole is not None:
@@ -261,22 +262,21 @@ def _read_short(descriptor: int, known: Known) -> WholeMessage | None:
 
 
 def find_out(
-    stored: bytes, announced: int, on_digest: Callable[[bytes, int], None]
+    stored: bytes, announced: int, on_found: Callable[[Found], None]
 ) -> WholeMessage | None:
     """Return a message that was read for the first time, if it is as long as was announced.
 
     Args:
         stored: the octets of its whole file.
         announced: the octets of the whole wire form.
-        on_digest: see `Known`.
+        on_found: see `Known`.
     """
     wire = wire_form(stored)
     if len(wire) != announced:
         return None
-    sha256, is_dot_free = digest_of(wire)
-    is_as_sent = len(wire) == len(stored)  # the wire form only ever grows
-    on_digest(sha256, AS_SENT * is_as_sent | DOT_FREE * is_dot_free)
-    return WholeMessage(wire, sha256.hex(), is_dot_free)
+    sha256, dots = digest_of(wire)
+    on_found(Found(sha256, len(wire) == len(stored), dots))  # the wire form only ever grows
+    return WholeMessage(wire, sha256.hex(), dots)
 
 
 def whole_message(stored: bytes, announced: int, digest: Digest) -> WholeMessage | None:
@@ -284,7 +284,7 @@ def whole_message(stored: bytes, announced: int, digest: Digest) -> WholeMessage
     wire = stored if digest.marks & AS_SENT else wire_form(stored)
     if len(wire) != announced:
         return None
-    return WholeMessage(wire, digest.sha256.hex(), bool(digest.marks & DOT_FREE))
+    return WholeMessage(wire, digest.sha256.hex(), digest.places_of_dots)
 
 
 class Opened(NamedTuple):
@@ -353,7 +353,7 @@ def begin_at_once(opened: Opened, on_wrong_size: Callable[[], None]) -> "Started
     return file, piece
 
 
-def _knows_already(_sha256: bytes, _marks: int) -> None:
+def _knows_already(_found: Found) -> None:
     """Learn nothing."""
 
 
@@ -363,7 +363,9 @@ class WholeBody:
     __slots__ = ("_piece", "is_dot_free", "sha256")
 
     def __init__(self, read: WholeMessage) -> None:
-        self._piece, self.sha256, self.is_dot_free = read
+        self._piece = read.octets
+        self.sha256 = read.sha256
+        self.is_dot_free = read.is_dot_free
 
     async def next_piece(self) -> bytes:
         """Return all of it, then `b""` (see `Body.next_piece`)."""

@@ -290,7 +290,7 @@ class _Program:
         if message is None:
             return False
         octets = message.octets
-        body = stuff(octets, is_dot_free=message.is_dot_free)
+        body = stuff(octets, message.dots)
         self._dialogue.answer(self._first_line(found, None), body, TERMINATOR)
         self._left_octets -= len(octets)
         self._telling.sent(found, None, Sent(len(octets), complete=True, sha256=message.sha256))
