@@ -4,14 +4,19 @@ A login is all from connect to QUIT with a STAT, a poll the same with UIDL inste
 session that reads mail costs more than one that does not, divided by the messages; each was read
 before, so that none is hashed in one maildrop and not in another. The passwords are devices', which
 cost no argon2.
+
+A machine that others use is slower in one minute than in the next, by half and more. So where no
+cost may rise, the same is measured at the same time on a server beside, with few accounts and no
+other sessions, and what that one costs more than at its best is taken away in proportion.
 """
 
 import contextlib
 import poplib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from bench.server.accounts import add_to_mailkeep
 from bench.server.cpu_rows import Bench, cost_ms
@@ -47,7 +52,7 @@ SESSIONS_ROOM = 100
 
 CONNECTIONS = 2
 TURNS, SECONDS = 2, 1
-"""The least counts: points are compared that were measured minutes apart."""
+"""The least counts."""
 
 RETRS = 4_000
 """Two tenths of a second of the server's time; its clock has ticks of ten milliseconds."""
@@ -56,8 +61,7 @@ RETRS_IN_A_ROW = 100
 """Mail programs fetch what is new, which lies together; the rows are from all over the maildrop."""
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
+class Costs(NamedTuple):
     """Milliseconds of CPU at one number."""
 
     login: float
@@ -88,18 +92,22 @@ def _plot(
 
 
 def _by_accounts(bench: Bench) -> list[tuple[int, Costs]]:
-    found = []
-    for number in ACCOUNTS:
-        say(f"{number:,} accounts ...")
-        fillers = replace(FILLERS, users=number - READERS.users - POLLERS.users)
-        with _serving(bench, (fillers, READERS, POLLERS)) as server:
-            found.append((number, _costs(bench, server)))
-    return found
+    found: list[tuple[int, Costs, Costs]] = []
+    with _serving(bench, (READERS, POLLERS), "beside") as beside:
+        for number in ACCOUNTS:
+            say(f"{number:,} accounts ...")
+            fillers = replace(FILLERS, users=number - READERS.users - POLLERS.users)
+            with _serving(bench, (fillers, READERS, POLLERS)) as server:
+                found.append((number, *_costs(bench, (server, beside))))
+    return steadied(found)
 
 
 def _by_sessions(bench: Bench) -> list[tuple[int, Costs]]:
-    found = []
-    with _serving(bench, (READERS, POLLERS, OPEN)) as server:
+    found: list[tuple[int, Costs, Costs]] = []
+    with (
+        _serving(bench, (READERS, POLLERS), "beside") as beside,
+        _serving(bench, (READERS, POLLERS, OPEN)) as server,
+    ):
         for wanted in SESSIONS:
             number = min(wanted, files_allowed() // 2 - SESSIONS_ROOM)
             say(f"{number:,} open sessions ...")
@@ -107,8 +115,8 @@ def _by_sessions(bench: Bench) -> list[tuple[int, Costs]]:
                 if number:
                     held = bench.load.holding(server, "idle", OPEN, connections=number)
                     stack.enter_context(held)
-                found.append((number, _costs(bench, server)))
-    return found
+                found.append((number, *_costs(bench, (server, beside))))
+    return steadied(found)
 
 
 def _by_messages(bench: Bench) -> list[tuple[int, Costs]]:
@@ -116,9 +124,26 @@ def _by_messages(bench: Bench) -> list[tuple[int, Costs]]:
     with _serving(bench, MESSAGES) as server:
         for population in MESSAGES:
             say(f"{population.messages:,} messages ...")
-            login, poll = (_cost(bench, server, what, population) for what in ("stat", "poll"))
+            (login,), (poll,) = (
+                _cost(bench, (server,), what, population) for what in ("stat", "poll")
+            )
             found.append((population.messages, Costs(login, poll, _retr_cost(server, population))))
     return found
+
+
+def steadied(found: Sequence[tuple[int, Costs, Costs]]) -> list[tuple[int, Costs]]:
+    """Return costs as if the machine had always been as fast as it was at its best.
+
+    Args:
+        found: numbers with the costs there, and those of the server beside at the same time.
+    """
+    best = Costs(*map(min, zip(*(beside for *_, beside in found), strict=True)))
+    return [(number, _in_proportion(costs, best, beside)) for number, costs, beside in found]
+
+
+def _in_proportion(costs: Costs, best: Costs, beside: Costs) -> Costs:
+    each = zip(costs, best, beside, strict=True)
+    return Costs(*(cost * least / then for cost, least, then in each))
 
 
 def _retr_cost(server: Server, people: Population) -> float:
@@ -148,26 +173,38 @@ def numbers_read(messages: int) -> list[int]:
     ]
 
 
-def _costs(bench: Bench, server: Server) -> Costs:
-    login = _cost(bench, server, "stat", READERS)
-    short_poll = _cost(bench, server, "poll", READERS)
-    fetch = _cost(bench, server, "pipelined", READERS)
-    poll = _cost(bench, server, "poll", POLLERS)
-    return Costs(login, poll, (fetch - short_poll) / READERS.messages)
+def _costs(bench: Bench, servers: tuple[Server, Server]) -> tuple[Costs, Costs]:
+    """Return what the sessions of each server cost."""
+    logins = _cost(bench, servers, "stat", READERS)
+    short_polls = _cost(bench, servers, "poll", READERS)
+    fetches = _cost(bench, servers, "pipelined", READERS)
+    polls = _cost(bench, servers, "poll", POLLERS)
+    there, beside = (
+        Costs(login, poll, (fetch - short_poll) / READERS.messages)
+        for login, poll, fetch, short_poll in zip(logins, polls, fetches, short_polls, strict=True)
+    )
+    return there, beside
 
 
-def _cost(bench: Bench, server: Server, script: str, people: Population) -> float:
-    """Return what a session costs a server that has seen these people and their mail."""
+def _cost(bench: Bench, servers: Sequence[Server], script: str, people: Population) -> list[float]:
+    """Return what a session costs each of servers that have seen these people and their mail."""
     connections = min(CONNECTIONS, people.users)
-    run = partial(bench.load.run, server, script, people, connections=connections, options=AWAKE)
-    run(units=people.users)
-    return min(cost_ms(server, partial(run, seconds=SECONDS))[0] for _ in range(TURNS))
+    run = partial(
+        bench.load.run, script=script, population=people, connections=connections, options=AWAKE
+    )
+    for server in servers:
+        run(server, units=people.users)
+    turns = [
+        [cost_ms(server, partial(run, server, seconds=SECONDS))[0] for server in servers]
+        for _ in range(TURNS)
+    ]
+    return [min(costs) for costs in zip(*turns, strict=True)]
 
 
 @contextlib.contextmanager
-def _serving(bench: Bench, people: Sequence[Population]) -> Iterator[Server]:
+def _serving(bench: Bench, people: Sequence[Population], name: str = "growing") -> Iterator[Server]:
     """Serve a new site that has these accounts and no others."""
-    folder = bench.place.folder / "growing"
+    folder = bench.place.folder / name
     shutil.rmtree(folder, ignore_errors=True)
     site = make_site_beside(bench.place, folder)
     add_to_mailkeep(site, people)

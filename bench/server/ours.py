@@ -57,7 +57,8 @@ def running_mailkeep(place: Place, *, site: Path | None = None, more: str = "") 
         site: another one than the place's.
         more: settings beside the others, whole tables.
     """
-    site, log = site or place.site, place.folder / "mailkeep.log"
+    site = site or place.site
+    log = place.folder / f"{site.name}.log"
     (site / "mailkeep.toml").write_text(settings(place.mail) + more)
     python, _ = serving_python()
     command = (python, "-m", "mailkeep", "--site", site, "serve")
