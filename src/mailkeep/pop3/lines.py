@@ -54,17 +54,17 @@ class LineBuffer:
         Raises:
             LineTooLong: it has more. The stream cannot be read on.
         """
-        start = self._at
-        end = self._octets.find(b"\n", self._searched, start + limit)
+        octets, start = self._octets, self._at
+        end = octets.find(b"\n", self._searched, start + limit)
         if end < 0:
             if len(self) >= limit:
                 raise LineTooLong
-            self._octets = self._octets[start:]  # an idle session keeps no lines that were read
+            self._octets = octets[start:]  # an idle session keeps no lines that were read
             self._at, self._searched = 0, len(self._octets)
             return None
-        line = self._octets[start:end]
-        self._at = self._searched = end + 1
-        if self._at == len(self._octets):
+        behind = end + 1
+        if behind == len(octets):
             self._octets = b""
-            self._at = self._searched = 0
-        return line.removesuffix(b"\r")
+            behind = 0
+        self._at = self._searched = behind
+        return octets[start:end].removesuffix(b"\r")
