@@ -59,7 +59,7 @@ DOTS_KNOWN = 2
 
 _SLACK_OCTETS = 1 << 20
 _ROW_OCTETS = 400
-"""Of the file a message, at most: a row has 150 to 250, and a page of SQLite's is half full at
+"""Of the file a message, at most: a row has 150 to 320, and a page of SQLite's is half full at
 worst. A file that is longer than that, by more than the slack, is full of what others removed."""
 
 _SELECT = (
