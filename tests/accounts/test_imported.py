@@ -126,7 +126,7 @@ def scram() -> str:
     "text",
     [
         "{ARGON2ID}" + Argon2Passwords().hash(PASSWORD),
-        "{BLF-CRYPT}" + bcrypt.hashpw(PASSWORD.reveal(), bcrypt.gensalt(4)).decode(),
+        "{BLF-CRYPT}" + bcrypt.hashpw(PASSWORD.reveal(), b"$2b$04$abcdefghijklmnopqrstuu").decode(),
         "{SCRAM-SHA-256}" + scram(),
         "{SSHA}" + salted("sha1"),
         "{SSHA256}" + salted("sha256"),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from bench.server.contest import measured_twice_if_bad
 from bench.server.figures import LENIENT, SLACK, Figure, Measured, Side, Verdict, failures, judge
 from bench.server.rows import ROWS, Row, Unit
 
@@ -100,3 +101,23 @@ def test_no_row_has_more_connections_than_users() -> None:
     loads = [row.load for row in ROWS if row.load is not None]
     assert loads
     assert all(load.connections <= load.population.users for load in loads)
+
+
+@pytest.mark.parametrize(("first", "second", "fails"), [(0.9, 0.5, False), (0.9, 0.9, True)])
+def test_a_row_far_off_is_measured_once_more(first: float, second: float, fails: bool) -> None:
+    """What others do on the machine passes; a server that has become dearer stays so."""
+    left = [measured(second, 1.0, 1.0), measured(first, 1.0, 1.0)]
+    found = measured_twice_if_bad(left.pop)
+    assert not left
+    assert found.ratio(Side.RIVAL) == second
+    assert "twice" in found.notes[-1]
+    assert bool(failures(found)) == fails
+
+
+def test_a_row_that_is_good_is_measured_once() -> None:
+    """Two minutes stay two minutes."""
+    left = [measured(0.1, 1.0, 1.0), measured(0.5, 1.0, 1.0)]
+    found = measured_twice_if_bad(left.pop)
+    assert found.ratio(Side.RIVAL) == 0.5
+    assert found.notes == ()
+    assert len(left) == 1

@@ -117,7 +117,9 @@ async def test_a_server_without_capa_is_logged_in_with_user_and_pass(home: Home)
 
 
 @pytest.mark.parametrize(
-    "oddity", [odd.wrong_password(), odd.no_auth(), odd.refuse_without_code()], ids=str
+    "oddity",
+    [odd.wrong_password(), odd.no_auth(), odd.refuse_without_code()],
+    ids=["wrong-password", "no-auth", "refuse-without-code"],
 )
 async def test_after_a_refusal_no_other_mechanism_is_tried(
     safe_home: Home, context: ssl.SSLContext, oddity: Oddity
