@@ -8,6 +8,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 PYTEST_FLAGS ?=
+# pytest's exit code where its flags choose none of one half
+NO_TESTS := 5
 BENCH_FLAGS ?=
 
 # What the tests start and time runs from bytecode, as an installed package does.
@@ -42,7 +44,9 @@ contracts: $(DEVELOPMENT)  ## check who imports whom
 	$(BIN)/lint-imports
 
 unit: $(DEVELOPMENT)  ## run the tests; PYTEST_FLAGS are passed on
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -m "not alone" --numprocesses auto --dist loadfile $(PYTEST_FLAGS) \
+	  || [ $$? -eq $(NO_TESTS) ]
+	$(BIN)/python -m pytest -m alone $(PYTEST_FLAGS) || [ $$? -eq $(NO_TESTS) ]
 
 fuzz: $(DEVELOPMENT)  ## let atheris look for octets that break what reads from the network (a long time)
 	$(BIN)/python -m fuzz all --runs 1000000 --corpus .fuzz

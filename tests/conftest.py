@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,17 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("patient")
+
+
+ALONE = tuple(Path(__file__).parent / room for room in ("adversity", "interop", "readme"))
+"""Rooms in which a clock watches a server, or programs are tried that want the whole machine."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what no other test may run beside of."""
+    for item in items:
+        if any(item.path.is_relative_to(room) for room in ALONE):
+            item.add_marker("alone")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
