@@ -24,7 +24,7 @@ from mailkeep.maildrop.maildir.messages import Indexes, Messages, ReadAhead
 from mailkeep.maildrop.maildir.names import is_internationalised
 from mailkeep.maildrop.maildir.paths import MaildirPaths
 from mailkeep.maildrop.maildir.reading import FileBody, Started, WholeBody
-from mailkeep.maildrop.maildir.removal import remove_messages
+from mailkeep.maildrop.maildir.removal import RemovedFiles, remove_messages
 from mailkeep.maildrop.maildir.sizes import SizeIndex
 from mailkeep.maildrop.maildir.snapshot import NotInTime
 from mailkeep.maildrop.maildir.warm import Key, Warm, is_surely_there_still, is_there_still
@@ -270,17 +270,22 @@ class OpenMaildir:
         if unknown := deleted - asked.keys():
             raise ValueError(f"not in the listing: {unknown}")
         files = remove_messages(messages.maildir, asked.values())
-        removed = [base for base in asked.values() if base not in files.failed]
+        vanished = frozenset(asked.values()) - files.failed
         with SizeIndex(messages.indexes.sizes) as index:
-            index.forget(removed)
-        messages.digests.forget(removed)
-        known = files.removed | files.failed
-        gone = (uidl for uidl, base in asked.items() if base not in known)
-        return Removal(
-            removed=tuple(uidl for uidl, base in asked.items() if base in files.removed),
-            gone=tuple(gone),
-            failed=tuple(uidl for uidl, base in asked.items() if base in files.failed),
-        )
+            index.forget(vanished)
+        messages.digests.forget(vanished)
+        return _removal(asked, files)
+
+
+def _removal(asked: dict[Uidl, bytes], files: RemovedFiles) -> Removal:
+    """Return what became of messages, given by unique-id and base name, in their order."""
+    removed: list[Uidl] = []
+    gone: list[Uidl] = []
+    failed: list[Uidl] = []
+    for uidl, base in asked.items():
+        fate = removed if base in files.removed else failed if base in files.failed else gone
+        fate.append(uidl)
+    return Removal(tuple(removed), tuple(gone), tuple(failed))
 
 
 def _close_unused(work: Future[tuple[WholeMessage | Started, ReadAhead]]) -> None:
