@@ -109,13 +109,15 @@ class UidlsOfNames:
     def __len__(self) -> int:
         return len(self._bases)
 
-    def __getitem__(self, index: Index, /) -> Uidl:
+    def __getitem__(self, index: Index, /) -> bytes:
         base = self._bases[index]
-        return Uidl(base) if index < self._looked_at else uidl_of(base)
+        return base if index < self._looked_at else uidl_of(base)
 
     def part(self, start: int, stop: int) -> list[bytes]:
         """Return unique-ids: mostly the names, if one look says that all of them may be."""
         names = self._bases.part(start, stop)
+        if stop <= self._looked_at:
+            return names
         if not _are_uidls(names):
             return [uidl_of(name) for name in names]
         if start <= self._looked_at:
