@@ -46,13 +46,13 @@ class Ahead(Generic[T]):
         room: of the process.
     """
 
-    __slots__ = ("_drop_later", "_in_a_row", "_kept", "_last", "_room")
+    __slots__ = ("_drop_later", "_first", "_kept", "_last", "_room")
 
     def __init__(self, room: Room) -> None:
         self._room = room
         self._kept: dict[Index, tuple[T, Octets]] = {}
+        self._first = 0  # of those that were asked for in a row, up to `_last`
         self._last = -1
-        self._in_a_row = 0
         self._drop_later: asyncio.TimerHandle | None = None
 
     def asked(self, place: Index) -> T | None:
@@ -60,9 +60,9 @@ class Ahead(Generic[T]):
 
         The same message asked for again is no other: it neither makes a row longer nor ends it.
         """
-        if place != self._last:
-            self._in_a_row = self._in_a_row + 1 if place == self._last + 1 else 1
-            self._last = place
+        if place - self._last not in (0, 1):
+            self._first = place
+        self._last = place
         if not self._kept:
             return None
         kept = self._kept.pop(place, None)
@@ -74,7 +74,7 @@ class Ahead(Generic[T]):
     @property
     def worth_octets(self) -> int:
         """How much is worth to be read ahead now; mostly nothing."""
-        if self._in_a_row < _IN_A_ROW:
+        if self._last - self._first + 1 < _IN_A_ROW:
             return 0
         return max(0, min(AHEAD_OCTETS, self._room.left_octets))
 
