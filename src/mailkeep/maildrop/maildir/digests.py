@@ -279,10 +279,10 @@ class KnownDigests:
         return range(start, min(start + TOGETHER, len(self._bases)))
 
     def _look_up(self, places: range) -> None:
-        bases = [self._bases[Index(place)] for place in places]
+        bases = self._bases.part(places.start, places.stop)
         with DigestIndex(self._path()) as index:
             found = index.look_up(bases)
-        self._keep({at: found.get(base) for at, base in zip(places, bases, strict=True)})
+        self._keep(dict(zip(places, map(found.get, bases), strict=True)))
 
     def _keep(self, digests: Mapping[int, Digest | None]) -> None:
         """Know these too, and no longer those that have been known longest."""

@@ -189,8 +189,12 @@ class Folders:
             state = state_of(os.fstat(descriptor))
             is_young = now_ns - state.modified_ns < TELLS_AFTER_NS
             with os.scandir(self._maildir.path_of(folder)) as entries:
-                names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
-            yield [name for name in names if name[:1] != b"."]
+                names = [
+                    entry.name
+                    for entry in entries
+                    if entry.is_file(follow_symlinks=False) and entry.name[:1] != b"."
+                ]
+            yield names
             is_same = state_of(os.fstat(descriptor)) == state
             self.read_states[folder] = state if is_same and state.tells(now_ns) else None
             if is_same and (reading or not is_young):
