@@ -86,8 +86,10 @@ def _wire_form(chunk: bytes) -> bytes:
     a MB), so what is stored with LF or with CRLF throughout is found out first. Only a mixture,
     or a chunk cut inside a CRLF, is gone through pair by pair.
     """
+    if b"\r" not in chunk:
+        return chunk.replace(b"\n", _CRLF)
     wire = chunk.replace(b"\r", b"").replace(b"\n", _CRLF)
-    if b"\r" not in chunk or wire == chunk:
+    if wire == chunk:
         return wire
     return chunk.replace(_CRLF, b"\n").replace(b"\n", _CRLF)
 
