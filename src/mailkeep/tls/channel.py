@@ -70,14 +70,13 @@ class TlsChannel:
             AlpnRefused: it wants another protocol (RFC 7301 section 3.2).
             TlsFailed: the handshake or a record failed.
         """
+        state = self._state
         try:
-            match self._state:
-                case Session() as session:
-                    return session.receive(octets)
-                case HelloReader() as reader:
-                    return self._read_hello(reader, octets)
-                case _Dead.DEAD:
-                    return b""
+            if isinstance(state, Session):
+                return state.receive(octets)
+            if isinstance(state, HelloReader):
+                return self._read_hello(state, octets)
+            return b""
         except TlsError:
             self._state = _Dead.DEAD
             raise
@@ -149,11 +148,7 @@ class TlsChannel:
         Raises:
             TlsFailed: it is not over.
         """
-        match self._state:
-            case Session(established=True) as session:
-                return session.facts(self._server_name, self._group)
-            case _:
-                raise TlsFailed("no handshake has been completed")
+        return self.settled().facts(self._server_name, self._group)
 
     def _session(self) -> Session:
         if isinstance(self._state, Session):
