@@ -25,7 +25,7 @@ class LastNumber:
 
     def __init__(self, path: Path, table: str) -> None:
         self._path = path
-        self._table = table
+        self._table = str(table)  # a column's own kind of text is asked how it wants to be bound
         self._connection: sqlite3.Connection | None = None
 
     def read(self) -> int | None:
