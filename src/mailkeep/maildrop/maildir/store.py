@@ -252,6 +252,8 @@ class OpenMaildir:
 
         Digests that were worked out are written afterwards; nobody waits for that.
         """
+        if self._closed:
+            return
         self._closed = True
         self._ahead.drop()
         if self._commit is not None:
