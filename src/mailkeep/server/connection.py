@@ -183,15 +183,18 @@ class Connection(Clocked):
         """See `Wire.flush`."""
         if self._ended is not None:
             return
-        if not self._unsent:
+        if not self._unsent_octets:
             self._transmit_tls(self._channel)  # the end of a handshake, with nothing to say
             return
-        unsent = self._take_unsent()
+        # Records are cut for less from one piece than from many; a single one is not copied here.
+        unsent = b"".join(self._unsent)
+        self._unsent.clear()
+        self._unsent_octets = 0
         try:
             if len(unsent) <= ONE_WRITE_OCTETS:
                 self._transmit(self._channel.send(unsent))
             else:
-                self._transmit(*self._channel.send_records(unsent))
+                self._transmit_records(self._channel.send_records(unsent))
         except TlsError as error:  # the client can bring that about, too
             self._break_off(error)
 
@@ -329,13 +332,12 @@ class Connection(Clocked):
             return
         if channel.peer_closed:
             self._end_of_input = True
-        waiter = self._waiter
-        if plaintext and self._hear is not None and waiter is not None and not waiter.done():
-            self._have_heard(self._hear, plaintext)  # and what TLS has to say leaves with it
-            if self._end_of_input or self._hear is None:
-                self._wake()
-            return
         if plaintext:
+            if self._hear is not None:
+                self._have_heard(self._hear, plaintext)  # and what TLS has to say leaves with it
+                if self._end_of_input:
+                    self._wake()
+                return
             self._keep(plaintext)
         if self._holds_flight and channel.established:
             self._wake()  # whatever ends the handshake leaves with what the program says first
@@ -343,15 +345,6 @@ class Connection(Clocked):
         self._transmit_tls(channel)
         if self._end_of_input or not (self._holds_flight or self._hear):
             self._wake()
-
-    def _take_unsent(self) -> bytes:
-        """Put together what is unsent: the records are cut for less from one piece than from many.
-
-        A single piece, as of a long message, is not copied.
-        """
-        unsent, self._unsent = self._unsent, []
-        self._unsent_octets = 0
-        return b"".join(unsent)
 
     def _transmit_tls(self, channel: Channel) -> None:
         """Send what TLS itself has to say."""
@@ -379,6 +372,7 @@ class Connection(Clocked):
         else:  # a command is under way, and no longer waited for
             self._hear = None
             self._waiting_since = None
+            self._wake()
 
     def eof_received(self) -> bool:
         """Note that the client sends no more; what it sent is still answered."""
@@ -452,13 +446,16 @@ class Connection(Clocked):
             self._reading_paused = False
             self._transport.resume_reading()
 
-    def _transmit(self, octets: bytes, *more: bytes) -> None:
-        if more:
-            self._transport.writelines((octets, *more))
-            self._sent += sum(map(len, more))
-        elif octets:
-            self._transport.write(octets)
+    def _transmit(self, octets: bytes) -> None:
+        transport = self._transport
+        transport.write(octets)
         self._sent += len(octets)
+        if self._watch_timer is None and transport.get_write_buffer_size():
+            self._watch_output()
+
+    def _transmit_records(self, records: list[bytes]) -> None:
+        self._transport.writelines(records)
+        self._sent += sum(map(len, records))
         if self._watch_timer is None and self._transport.get_write_buffer_size():
             self._watch_output()
 
@@ -466,13 +463,15 @@ class Connection(Clocked):
         """Send what is unsent, and the last word of TLS with it."""
         if self._ended is not None:
             return
-        unsent = self._take_unsent()
+        unsent = b"".join(self._unsent)
         try:
             last = self._channel.send_records(unsent) if unsent else []
         except TlsError as error:
             self._break_off(error)
             return
-        self._transmit(b"".join((*last, self._channel.close())))
+        octets = b"".join((*last, self._channel.close()))
+        if octets:
+            self._transmit(octets)
 
     def _break_off(self, error: TlsError) -> None:
         """Close after the alert, if there is one: nothing can be said under this TLS any more."""
@@ -495,7 +494,9 @@ class Connection(Clocked):
         if self._transport.get_write_buffer_size():
             self.abort(reason)
             return
-        self._transmit(self._channel.close())
+        last = self._channel.close()
+        if last:
+            self._transmit(last)
         self._transport.close()
         self._end(reason)
 
