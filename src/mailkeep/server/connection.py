@@ -170,7 +170,8 @@ class Connection(Clocked):
     def write(self, *octets: bytes) -> None:
         """See `Wire.write`."""
         self._unsent += octets
-        self._unsent_octets += sum(map(len, octets))
+        for piece in octets:
+            self._unsent_octets += len(piece)
         if self._unsent_octets >= self._gather_octets:
             self.flush()
 

@@ -76,10 +76,10 @@ class TlsChannel:
                 return state.receive(octets)
             if isinstance(state, HelloReader):
                 return self._read_hello(state, octets)
-            return b""
         except TlsError:
             self._state = _Dead.DEAD
             raise
+        return b""
 
     def output(self) -> bytes:
         """Return the octets to put on the wire now: handshake, tickets, alerts; `b""` if none."""
