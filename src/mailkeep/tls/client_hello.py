@@ -141,11 +141,12 @@ def parse_client_hello(body: bytes) -> ClientHello:
         BadHello: a length does not fit, something is left over, or an extension comes twice.
     """
     try:
-        extensions = _read_extensions(body, _extensions_at(body))
+        begins = _find_extensions(body, _extensions_at(body))
     except (IndexError, struct.error) as cause:
         raise BadHello(_PAST_THE_END) from cause
     return ClientHello(
-        _read_protocols(extensions.get(_ALPN)), _read_server_name(extensions.get(_SERVER_NAME))
+        _read_protocols(_content(body, begins.get(_ALPN))),
+        _read_server_name(_content(body, begins.get(_SERVER_NAME))),
     )
 
 
@@ -168,8 +169,8 @@ def _extensions_at(body: bytes) -> int:
     return methods_at + 1 + methods_octets
 
 
-def _read_extensions(body: bytes, start: int) -> dict[int, bytes]:
-    """Return each extension under its type (RFC 8446 section 4.2: none may come twice).
+def _find_extensions(body: bytes, start: int) -> dict[int, int]:
+    """Return where each type of extension begins (RFC 8446 section 4.2: none may come twice).
 
     Args:
         body: of the ClientHello.
@@ -179,24 +180,32 @@ def _read_extensions(body: bytes, start: int) -> dict[int, bytes]:
         BadHello: a length does not fit, or one comes twice.
         IndexError, struct.error: one ends too early.
     """
-    found: dict[int, bytes] = {}
+    begins: dict[int, int] = {}
     size = len(body)
     if start == size:
-        return found
+        return begins
     at = start + 2
     if (body[start] << 8 | body[start + 1]) != size - at:
         raise BadHello(f"{size - at} octets of extensions, which say another number")
     read_header, header_octets = _EXTENSION_HEADER.unpack_from, _EXTENSION_HEADER.size
     while at < size:
         kind, length = read_header(body, at)
-        if kind in found:
+        if kind in begins:
             raise BadHello(f"extension {kind} comes twice")
-        content = at + header_octets
-        at = content + length
-        found[kind] = body[content:at]
+        begins[kind] = at
+        at += header_octets + length
     if at > size:
         raise BadHello(_PAST_THE_END)
-    return found
+    return begins
+
+
+def _content(body: bytes, at: int | None) -> bytes | None:
+    """Return what the extension that begins there holds; None for none."""
+    if at is None:
+        return None
+    _, length = _EXTENSION_HEADER.unpack_from(body, at)
+    start = at + _EXTENSION_HEADER.size
+    return body[start : start + length]
 
 
 def _read_protocols(octets: bytes | None) -> tuple[bytes, ...] | None:
