@@ -11,6 +11,7 @@ besides the argon2, until its owner has logged in once.
 """
 
 import contextlib
+import functools
 import secrets
 import time
 from collections.abc import Callable
@@ -56,6 +57,12 @@ from mailkeep.values import IpAddress, Secret
 _CANNOT_TELL = (
     DatabaseUnavailable, HashUnusable, QueueFull, TokenCheckUnavailable, UnusableHash,
 )  # fmt: skip
+
+
+_ADDRESSES_KEPT = 1024
+"""Whose text need not be made again: it takes longer than the look at an account's last use."""
+
+_text_of: Callable[[IpAddress], str] = functools.lru_cache(_ADDRESSES_KEPT)(str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +188,7 @@ class PasswordChecker:
     async def note_use(self, admission: Admission, source: IpAddress, client: str) -> None:
         """Remember that a login succeeded; see `LoginCheck`."""
         device = None if admission.device is None else admission.device.id
-        used_by, address = (admission.account.id, device), str(source)
+        used_by, address = (admission.account.id, device), _text_of(source)
         if not self._uses.has_written(used_by, address):
             self._uses.note(used_by, Use(self._now(), address, client))
 
