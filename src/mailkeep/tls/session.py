@@ -9,7 +9,6 @@ connection that somebody tampered with ends where it was. A session that has sen
 keeps the 22 KiB that OpenSSL's buffer grew to, because `ssl` cannot shrink or replace it.
 """
 
-import contextlib
 import ssl
 from typing import Self
 
@@ -115,7 +114,7 @@ class Session:
             return b"".join([self.receive(view[start : start + room]) for start in starts])
         if self.peer_closed or self._is_dead:
             return b""  # what follows a close_notify is nobody's (RFC 8446 6.1)
-        incoming, tls = self._incoming, self._tls
+        incoming = self._incoming
         incoming.write(octets)
         plaintext = b""
         try:
@@ -123,11 +122,11 @@ class Session:
                 self._shake_hands()
             # A read takes a whole record, so nothing stays behind once the input is empty.
             while incoming.pending:
-                piece = tls.read(_RECORD_OCTETS)
+                piece = self._tls.read(_RECORD_OCTETS)
                 if not piece:
                     self.peer_closed = True
                     break
-                plaintext = plaintext + piece if plaintext else piece
+                plaintext += piece
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:  # both sides have closed now
@@ -176,10 +175,12 @@ class Session:
     def close(self) -> bytes:
         """Return what waits to be sent, and close_notify behind it, if the handshake is over."""
         if self.established:
-            # Nobody waits for the peer's own close_notify, and that is all it can complain about
-            # once ours is in the output.
-            with contextlib.suppress(ssl.SSLError):
+            try:
                 self._tls.unwrap()
+            except ssl.SSLError:
+                # Nobody waits for the peer's own close_notify, and that is all it can complain
+                # about once ours is in the output.
+                return self._outgoing.read()
         return self._outgoing.read()
 
     def settled(self) -> Self:
