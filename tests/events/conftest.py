@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.events.samples import as_told
 
 from mailkeep.events import Event
 from mailkeep.events.queries import Question, read_events
@@ -72,7 +73,7 @@ class TrailPlace:
         """Write events in a run of their own."""
         trail = self.open()
         for event in events:
-            trail.emit(event)
+            trail.emit(as_told(event))
         trail.close()
 
 

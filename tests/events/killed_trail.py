@@ -13,7 +13,8 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
-from mailkeep.events import Event, trail_database, types
+from mailkeep.events import Event, trail_database
+from mailkeep.events.run_types import MessagesRead, ReadPart
 from mailkeep.events.trail import open_trail
 
 EVENTS = 20_000
@@ -57,11 +58,8 @@ async def write(folder: Path, database: Path) -> None:
     opened = open_trail(folder, database, Nobody(), group_s=0)
     for n in range(EVENTS):
         await opened.ready()
-        opened.emit(
-            types.MessageRead(
-                session="s", account="a@b", peer="p", command="RETR", uidl=str(n), octets=n
-            )
-        )
+        part = ReadPart(str(n), n, "RETR", complete=True)
+        opened.emit(MessagesRead(session="s", account="a@b", peer="p", each=[part]))
         if n % 50 == 0:
             say(opened.confirmed)
         if n % 400 == 0:  # telling is so quick that a kill would come before the first group

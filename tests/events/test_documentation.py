@@ -5,7 +5,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 from tests.events.conftest import BEGIN, ns_of, numbered
-from tests.events.samples import classes, sample
+from tests.events.samples import classes, run_of, sample
 from tests.events.test_ecs import document_of
 from tests.events.test_ocsf import ocsf_of
 
@@ -75,6 +75,8 @@ def test_a_run_is_as_shown() -> None:
     )
     second = replace(first, uidl="1700000001.M2P1.host", octets=900)
     begin_ns = ns_of(BEGIN)
-    [record] = numbered(merged([Told(begin_ns, first), Told(begin_ns + 1_204_000, second)]), 1)
+    [record] = numbered(
+        merged([Told(begin_ns, run_of(first)), Told(begin_ns + 1_204_000, run_of(second))]), 1
+    )
     line = event_line(record, "5d" * 32).decode()
     assert f"```json trail\n{line}\n```" in PAGE

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.events.conftest import BEGIN, ns_of
-from tests.events.samples import EVERY_EVENT, classes, read
+from tests.events.samples import EVERY_EVENT, as_told, classes, read, run_of
 
 from mailkeep.events import Event, types
 from mailkeep.events.entries import Entry, entry_from
@@ -92,11 +92,32 @@ READS = st.builds(
     device=st.none() | TEXTS,
 )
 
+READS_IN_RUNS = st.builds(
+    read,
+    uidl=TEXTS,
+    octets=NUMBERS,
+    body_lines=st.none() | NUMBERS,
+    complete=st.booleans(),
+    sha256=st.none() | TEXTS,
+    account=st.sampled_from(["alice@example.com", "é", "\udcff", "x" * (FIELD_LIMIT + 1)]),
+    device=st.none() | TEXTS,
+)
+
 
 @given(events=st.lists(READS | st.just(read("1")) | st.just(read("2")), max_size=12))
 def test_what_is_written_says_the_same_when_it_is_read_back(events: list[Event]) -> None:
     """A table that is filled from the chain again is the same table."""
-    group = [Told(ns_of(BEGIN) + n * 999, event) for n, event in enumerate(events)]
+    assert_reads_back([Told(ns_of(BEGIN) + n * 999, event) for n, event in enumerate(events)])
+
+
+@given(events=st.lists(READS_IN_RUNS | st.just(read("1")) | st.just(read("2")), max_size=12))
+def test_what_is_written_of_runs_says_the_same_when_it_is_read_back(events: list[Event]) -> None:
+    """Whatever its texts and numbers are."""
+    told = (as_told(event) for event in events)
+    assert_reads_back([Told(ns_of(BEGIN) + n * 999, event) for n, event in enumerate(told)])
+
+
+def assert_reads_back(group: list[Told]) -> None:
     for entry in entries_of(merged(group), 0):
         read_back = record_in(parse_line(event_line(entry, NOTHING_BEFORE)))
         assert written(entry) == written(read_back)
@@ -104,7 +125,7 @@ def test_what_is_written_says_the_same_when_it_is_read_back(events: list[Event])
 
 def test_a_run_is_written_the_quick_way() -> None:
     """However long: it has a limit for each text and none of its own."""
-    group = [Told(ns_of(BEGIN), read(f"{n}" * 70)) for n in range(60)]
+    group = [Told(ns_of(BEGIN), run_of(read(f"{n}" * 70))) for n in range(60)]
     [entry] = entries_of(merged(group), 0)
     assert isinstance(entry, Entry)
     assert len(entry.fields_text) > FIELD_LIMIT // 2

@@ -5,17 +5,21 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.events.samples import EVERY_EVENT, read
+from msgspec.structs import replace
+from tests.events.samples import EVERY_EVENT, read, run_of
 
 from mailkeep.events import Event, types
 from mailkeep.events.forwarding import (
     BATCH_OCTETS,
+    EVENT_LIMIT_OCTETS,
     LIMIT_OCTETS,
     WAITING_OCTETS,
     ForwardingSink,
     NoEvents,
     unpack,
 )
+from mailkeep.events.records import RUN_EVENTS
+from mailkeep.events.run_types import RUN_US, TEXT_LIMIT, DeletionPart, ReadPart
 
 MISSABLE = types.ConnectionOpened(session="s", peer="p", listener="l" * 1000)
 
@@ -35,6 +39,49 @@ def test_every_event_arrives_as_it_was() -> None:
         sink.emit(event)
     assert handed_over(sink) == EVERY_EVENT
     assert sink.take() == b""
+
+
+def test_a_run_arrives_as_it_was() -> None:
+    """Whole, in its place."""
+    reads = run_of(read("1"), read("2", octets=1 << 40, complete=False, sha256="ab" * 32))
+    asked = types.DeletionAsked(session="s1", account="a@b", uidl="1")
+    done = types.DeletionDone(session="s1", account="a@b", peer="p", device="d", uidl="1")
+    sent = [EVERY_EVENT[0], reads, run_of(asked, asked), run_of(done), EVERY_EVENT[1]]
+    sink = ForwardingSink()
+    for event in sent:
+        sink.emit(event)
+    assert handed_over(sink) == sent
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        run_of(read("1"), at_us=1),
+        run_of(read("x" * (TEXT_LIMIT + 1))),
+        replace(
+            run_of(read("1")), each=[replace(ReadPart("1", 1, "RETR", complete=True), octets="1")]
+        ),
+        run_of(*[read("1")] * (RUN_EVENTS + 1)),
+        replace(run_of(read("1")), each=[]),
+        replace(run_of(read("1")), each=[ReadPart("1", 1, "RETR", complete=True, later_us=-1)]),
+        replace(run_of(read("1")), each=[ReadPart("1", 1, "RETR", complete=True, later_us=RUN_US)]),
+        replace(run_of(read("1")), each=[DeletionPart("1")]),
+    ],
+)
+def test_a_run_that_could_not_be_read_back_is_not_taken(run: Event) -> None:
+    """A worker that has gone astray must not spoil the record, nor say when something happened."""
+    sink = ForwardingSink()
+    sink.emit(run)
+    with pytest.raises(NoEvents):
+        handed_over(sink)
+
+
+def test_a_run_that_has_no_room_is_counted_with_all_its_events() -> None:
+    """The number that is told is that of events."""
+    sink = ForwardingSink()
+    big = replace(run_of(*[read("x")] * RUN_EVENTS), account="a" * EVENT_LIMIT_OCTETS)
+    sink.emit(big)
+    assert handed_over(sink) == [types.EventsDropped(count=RUN_EVENTS)]
 
 
 @given(st.text(st.characters(exclude_categories=())))

@@ -25,6 +25,7 @@ from mailkeep.events.log import (
     Style,
     level_of,
 )
+from mailkeep.events.run_types import RUNS
 from mailkeep.events.types import FieldValue
 
 REFUSED = types.LoginRefused(
@@ -262,6 +263,8 @@ def test_the_log_wants_what_becomes_a_line() -> None:
     """It need not be told the rest."""
     for event in EVERY_EVENT:
         assert LogSink().wants(type(event)) == (event.type not in TRAIL_ONLY)
+    for kind in RUNS:
+        assert not LogSink().wants(kind)
 
 
 def test_after_its_end_a_line_is_written_at_once() -> None:

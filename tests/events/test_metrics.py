@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
+from tests.events.samples import run_of
 from tests.harness.programs import find_program
 
 from mailkeep.accounts.seam import Refusal
@@ -266,6 +267,26 @@ def test_figures_are_exact_whenever_they_are_asked_for(count: int) -> None:
         assert after["mailkeep_events_total", "login accepted"] == count
         assert after["mailkeep_commands_total", "RETR"] == count
         assert after["mailkeep_command_duration_seconds_sum", "RETR"] == count
+
+
+def test_a_run_raises_what_its_events_raise() -> None:
+    """Whoever looks at figures need not know in what they were told."""
+    who = {"session": "s", "account": "a@b", "uidl": "u"}
+    for events in (
+        [read("RETR", 10), read("TOP", 20), read("x", -1)],
+        [types.DeletionAsked(**who)] * 3,
+        [types.DeletionDone(**who, peer=PEER)] * 3,
+    ):
+        alone, together = MetricsSink(), MetricsSink()
+        for event in events:
+            alone.emit(event)
+        together.emit(run_of(*events))
+        assert _without_process(figures(together)) == _without_process(figures(alone))
+
+
+def _without_process(found: dict[tuple[str, ...], float]) -> dict[tuple[str, ...], str]:
+    """Return figures but for the process's own; as texts, for NaN is not equal to itself."""
+    return {it: str(of) for it, of in found.items() if not it[0].startswith("process_")}
 
 
 def test_what_waits_to_be_counted_is_bounded() -> None:

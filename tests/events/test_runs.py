@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.events.conftest import BEGIN, ns_of, numbered, whole
-from tests.events.samples import EVERY_EVENT, classes, read
+from tests.events.samples import EVERY_EVENT, as_told, classes, read
 
 from mailkeep.events import Event, types
 from mailkeep.events.records import (
@@ -24,10 +24,12 @@ from mailkeep.events.records import (
     record_from,
     record_in,
 )
-from mailkeep.events.runs import MERGED, TEXT_LIMIT, Told, merged, records_of
+from mailkeep.events.run_types import RUNS, TEXT_LIMIT
+from mailkeep.events.runs import Told, merged, records_of
 from mailkeep.events.trail_files import LINE_LIMIT_OCTETS
 
 START_NS = ns_of(BEGIN)
+MERGED = [kind.of for kind in RUNS]
 MS = 1_000_000
 
 
@@ -39,9 +41,14 @@ def withdrawn(session: str = "s1") -> types.DeletionsWithdrawn:
     return types.DeletionsWithdrawn(session=session, account="alice@example.com", messages=1)
 
 
+def told(at_ns: int, event: Event) -> Told:
+    """Return an event as the trail is told of it."""
+    return Told(at_ns, as_told(event, at_ns // 1000))
+
+
 def group_of(*events: Event, step_ns: int = MS) -> list[Told]:
     """Return events as they happened one after the other."""
-    return [Told(START_NS + n * step_ns, event) for n, event in enumerate(events)]
+    return [told(START_NS + n * step_ns, event) for n, event in enumerate(events)]
 
 
 def lines_of(*events: Event) -> list[Record]:
@@ -120,7 +127,7 @@ def test_a_run_has_an_end_in_number_and_in_time() -> None:
     assert counts == [RUN_EVENTS, 2]
     limit_ns = int(RUN_S * 1e9)
     for later_ns, lines in ((limit_ns - 1000, 1), (limit_ns, 2), (-1000, 2)):
-        group = [Told(START_NS, read("1")), Told(START_NS + later_ns, read("2"))]
+        group = [told(START_NS, read("1")), told(START_NS + later_ns, read("2"))]
         assert len(merged(group)) == lines
 
 
@@ -136,23 +143,23 @@ EVENTS = st.lists(
 
 @given(EVENTS, st.integers(0, 10**6))
 def test_every_event_comes_out_once_with_its_time(
-    told: list[tuple[int, Event, str]], seq: int
+    happened: list[tuple[int, Event, str]], seq: int
 ) -> None:
     """Whatever happened in whichever order; through the line as it is written, too."""
-    group: list[Told] = []
+    alone: list[Told] = []
     at_ns = START_NS
-    for step_ns, event, session in told:
+    for step_ns, event, session in happened:
         at_ns += step_ns
         has_session = "session" in event.__struct_fields__
-        group.append(Told(at_ns, replace(event, session=session) if has_session else event))
-    lines = numbered(merged(group), seq)
+        alone.append(Told(at_ns, replace(event, session=session) if has_session else event))
+    lines = numbered(merged(told(it.at_ns, it.event) for it in alone), seq)
     again = [record_in(parse_line(event_line(line, NOTHING_BEFORE))) for line in lines]
     assert again == lines
     found = [one for line in again for one in records_of(line)]
-    assert [one.seq for one in found] == [*range(seq + 1, seq + len(group) + 1)]
+    assert [one.seq for one in found] == [*range(seq + 1, seq + len(alone) + 1)]
     expected = [
         record_from(0, BEGIN + timedelta(microseconds=(it.at_ns - START_NS) // 1000), it.event)
-        for it in group
+        for it in alone
     ]
     assert sorted(map(_by_time, found)) == sorted(map(_by_time, expected))
 
@@ -162,15 +169,16 @@ def _by_time(record: Record) -> tuple[str, str, str]:
 
 
 @given(EVENTS)
-def test_events_of_one_type_keep_their_order(told: list[tuple[int, Event, str]]) -> None:
+def test_events_of_one_type_keep_their_order(happened: list[tuple[int, Event, str]]) -> None:
     """In one session; and nothing passes an event of the session that is never in a run."""
-    group = [Told(START_NS + n, event) for n, (_, event, _) in enumerate(told)]
+    alone = [event for _, event, _ in happened]
+    group = [told(START_NS + n, event) for n, event in enumerate(alone)]
     merging = {kind.type.value for kind in MERGED}
     for kind in merging:
         for session in ("s1", "c0ffee01"):
             told_before = [
                 record_from(0, BEGIN, event).fields_text
-                for event in (it.event for it in group)
+                for event in alone
                 if getattr(event, "session", None) == session
                 and (event.type.value == kind or event.type.value not in merging)
             ]

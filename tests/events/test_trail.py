@@ -3,12 +3,13 @@
 import asyncio
 import threading
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 from msgspec.structs import replace
 from sqlalchemy import func, select
-from tests.events.conftest import BEGIN, Clock, TrailPlace, recorded, until
-from tests.events.samples import EVERY_EVENT, read
+from tests.events.conftest import BEGIN, Clock, TrailPlace, ns_of, recorded, until
+from tests.events.samples import EVERY_EVENT, read, run_of
 
 from mailkeep.database.errors import DatabaseUnavailable
 from mailkeep.events import Event, trail_database, types
@@ -37,13 +38,17 @@ class Disk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.is_full = False
         self.tries = 0
+        self.sizes: list[int] = []
+        """How many events each group had that was written."""
         real = Chain.append
 
         def append(chain: Chain, group: Sequence[Happened]) -> list[Writable]:
             self.tries += 1
             if self.is_full:
                 raise OSError(28, "No space left on device")
-            return real(chain, group)
+            entries = real(chain, group)
+            self.sizes.append(sum(entry.count for entry in entries))
+            return entries
 
         monkeypatch.setattr(Chain, "append", append)
 
@@ -409,6 +414,56 @@ def test_a_full_group_is_written_before_its_time(
         trail.emit(read(str(n)))
     until(lambda: trail.confirmed == 20)
     trail.close()
+
+
+def test_a_run_counts_with_all_its_events(
+    place: TrailPlace, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room is memory, and a group has no more events than a checkpoint may stand behind."""
+    monkeypatch.setattr(trail_module, "WAITING_EVENTS", 30)
+    monkeypatch.setattr(trail_module, "LIMIT_EVENTS", 40)
+    monkeypatch.setattr(trail_module, "GROUP_EVENTS", 10)
+    disk.is_full = True
+    trail = place.open()
+    trail.emit(read("first"))
+    until(lambda: disk.tries > 0)
+    for n in range(10):
+        assert trail.has_room() == (n < 8)
+        trail.emit(run_of(*(read(f"{n}-{m}") for m in range(4))))
+    assert trail.waiting == 40
+    trail.emit(run_of(*(read(f"lost-{m}") for m in range(4))))
+    assert trail.waiting == 40
+    disk.is_full = False
+    until(lambda: trail.waiting == 0)
+    trail.close()
+    dropped = [it.count for it in place.told.events if isinstance(it, types.EventsDropped)]
+    assert dropped == [4]
+    assert max(disk.sizes) == 9  # two runs, and what tells of those that were dropped
+    assert sum(record.type == "message read" for record in recorded(place)) == 41
+
+
+def test_a_run_that_says_when_it_happened_is_believed(place: TrailPlace, clock: Clock) -> None:
+    """It is told some time after its first event; one that says nothing has just happened."""
+    at_us = ns_of(BEGIN) // 1000 - 40_000
+    place_read = run_of(read("1"), read("2"), at_us=at_us)
+    trail = place.open()
+    trail.emit(place_read)
+    trail.emit(run_of(read("3", session="s2")))
+    trail.close()
+    times = [record.at for record in recorded(place)]
+    assert times == [BEGIN - timedelta(milliseconds=40)] * 2 + [clock()]
+
+
+async def test_what_is_left_at_the_end_is_counted_with_all_its_events(
+    place: TrailPlace, disk: Disk
+) -> None:
+    """Nothing is lost in silence."""
+    disk.is_full = True
+    trail = place.open()
+    trail.emit(run_of(read("1"), read("2"), read("3")))
+    until(lambda: disk.tries > 0)
+    await asyncio.to_thread(trail.close, 0.05)
+    assert types.EventsDropped(count=3) in place.told.events
 
 
 def test_there_is_room_until_ready_would_wait(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.events.conftest import BEGIN, ns_of
-from tests.events.samples import read
+from tests.events.samples import as_told, read
 
 from mailkeep.events import chain as chain_module
 from mailkeep.events.chain import open_chain
@@ -249,7 +249,7 @@ def original_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     chain, _ = open_chain(folder)
     for group in range(2):
-        told = [read(f"{group}-{n}", session=f"s{n // 3}") for n in range(6)]
+        told = [as_told(read(f"{group}-{n}", session=f"s{n // 3}")) for n in range(6)]
         chain.append(merged([Told(ns_of(BEGIN), event) for event in told]))
         chain.sign(BEGIN)
     chain.close()

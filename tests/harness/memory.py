@@ -32,6 +32,7 @@ from mailkeep.accounts import (
     ScramKey,
 )
 from mailkeep.events import Event
+from mailkeep.events.gathering import GatheringSink
 from mailkeep.maildrop.memory import MemoryStore
 from mailkeep.sasl import ScramKeys
 from mailkeep.server import Gate, Holders, Meeting, Server, Sessions, open_listeners
@@ -182,17 +183,18 @@ class MemoryServer:
             ]
         )
         limits = Limits(connections_per_prefix=0, connections_per_account=0, refusal_ms=0)
+        sink = GatheringSink(self.events)
         gate = Gate(
             check=self.accounts,
             door=OpenDoor(),
             seal=lambda password: password.reveal(),
-            sink=self.events,
+            sink=sink,
             credentials_s=limits.credentials_s,
         )
         meeting = Meeting(
             gate=gate,
             store=self.store,
-            sink=self.events,
+            sink=sink,
             limits=limits,
             holders=Holders(),
             sessions=Sessions(),

@@ -27,6 +27,8 @@ from mailkeep.accounts import (
 )
 from mailkeep.defence import Attempt, Consequences, Let, Success, Turned, Welcome
 from mailkeep.events import Event, EventSink, EventType
+from mailkeep.events.gathering import GatheringSink
+from mailkeep.events.run_types import Run
 from mailkeep.maildrop import Body, Listing, Maildrop, MaildropStore, Removal
 from mailkeep.maildrop.memory import MemoryStore
 from mailkeep.sasl import ScramKeys
@@ -50,14 +52,15 @@ MESSAGES = (
 
 @dataclass
 class Recorder:
-    """Remembers every event."""
+    """Remembers every event, each of a run, too."""
 
     events: list[tuple[EventType, dict[str, Any]]] = field(default_factory=list)
     room: asyncio.Event | None = None
     """While it is there and not set, what must not be missed waits."""
 
     def emit(self, event: Event) -> None:
-        self.events.append((event.type, dict(event.known())))
+        for one in event.events() if isinstance(event, Run) else [event]:
+            self.events.append((one.type, dict(one.known())))
 
     def has_room(self) -> bool:
         return self.room is None or self.room.is_set()
@@ -340,7 +343,7 @@ def make_meeting(
     end_point: bytes | None = None,
 ) -> Meeting:
     """Return what every session has in common."""
-    sink = sink or Recorder()
+    sink = GatheringSink(sink or Recorder())
 
     def certificate() -> tuple[ssl.SSLContext, bytes | None]:
         assert context is not None, "this test has no certificate"

@@ -1,5 +1,7 @@
 """A session whose worker has died has an end in the record, with what is known of it."""
 
+from tests.events.samples import run_of
+
 from mailkeep.events import types
 from mailkeep.server.left_open import HOW, LeftOpen
 
@@ -38,6 +40,23 @@ def test_what_a_session_did_is_summed() -> None:
     )  # fmt: skip
 
 
+def test_what_a_session_did_in_a_row_is_summed_alike() -> None:
+    """Each event of a run counts."""
+    asked = types.DeletionAsked(session="s1", account="a@example.com", uidl="u")
+    done = types.DeletionDone(session="s1", account="a@example.com", peer="p", uidl="u")
+    left = LeftOpen()
+    for event in (
+        LOGIN,
+        run_of(read("RETR"), read("TOP"), read("RETR", complete=False), read("RETR")),
+        run_of(asked, asked, asked),
+        run_of(done, done),
+    ):
+        left.note(event, 5.0)
+    (end,) = left.ends(7.5)
+    assert (end.retrieved, end.topped, end.octets) == (2, 1, 40)
+    assert (end.deleted, end.removed) == (3, 2)
+
+
 def test_a_session_that_has_told_its_end_is_forgotten() -> None:
     """Nothing is told twice."""
     left = LeftOpen()
@@ -50,6 +69,6 @@ def test_a_session_that_has_told_its_end_is_forgotten() -> None:
 def test_what_belongs_to_no_session_changes_nothing() -> None:
     """A login whose beginning nobody heard is none."""
     left = LeftOpen()
-    for event in (read("RETR"), END, types.Stopping(connections=1)):
+    for event in (read("RETR"), run_of(read("RETR")), END, types.Stopping(connections=1)):
         left.note(event, 0.0)
     assert len(left) == 0

@@ -8,13 +8,19 @@ import pytest
 from tests.server.parts import PASSWORD, HeldStore, Recorder, full_store, make_meeting
 from tests.server.talking import Talk
 
-from mailkeep.events import EventType
+from mailkeep.events import EventSink, EventType, Who
+from mailkeep.events.gathering import GatheringSink
 from mailkeep.events.log import LogSink
 from mailkeep.maildrop import Listing
-from mailkeep.server.after_login.telling import TOLD_A_TURN, Telling, Who
+from mailkeep.server.after_login.telling import TOLD_A_TURN, Telling
 from mailkeep.values import Octets, Uidl
 
 SECRET = b"Tr0ub4dor and 3"
+
+
+def telling_to(sink: EventSink, listing: Listing) -> Telling:
+    who = Who("session", "alice@example.com", "192.0.2.7:40000", None)
+    return Telling(GatheringSink(sink), who, listing)
 
 
 async def test_no_event_of_a_session_holds_a_secret() -> None:
@@ -93,7 +99,7 @@ async def test_what_was_removed_is_told_some_at_a_time_and_all_in_any_case() -> 
     sink, room = Recorder(), asyncio.Event()
     uidls = [Uidl(b"%d" % number) for number in range(2 * TOLD_A_TURN + 1)]
     listing = Listing((uidl, Octets(1)) for uidl in uidls)
-    telling = Telling(sink, Who("session", "alice@example.com", "192.0.2.7:40000", None), listing)
+    telling = telling_to(sink, listing)
     sink.room = room
     task = asyncio.create_task(telling.removed(uidls))
     await asyncio.sleep(0)
@@ -109,7 +115,7 @@ async def test_what_was_removed_of_an_ordinary_maildrop_waits_for_nobody() -> No
     """The messages are gone: a record that is full must not keep the answer to QUIT back."""
     sink = Recorder()
     listing = Listing([(Uidl(b"one"), Octets(1))])
-    telling = Telling(sink, Who("session", "alice@example.com", "192.0.2.7:40000", None), listing)
+    telling = telling_to(sink, listing)
     sink.room = asyncio.Event()
     async with asyncio.timeout(5):
         await telling.removed([Uidl(b"one")])

@@ -6,8 +6,10 @@ from typing import cast
 
 from tests.adversity.test_door_over_socket import in_fake_time, turns
 
-from mailkeep.events import types
+from mailkeep.events import Who, types
 from mailkeep.events.forwarding import BATCH_OCTETS, ForwardingSink, unpack
+from mailkeep.events.gathering import GatheringSink, no_time
+from mailkeep.events.run_types import DeletionPart, DeletionsAsked
 from mailkeep.server import worker_wire as wire
 from mailkeep.server.worker_side import GATHERED_S, WorkerLink
 
@@ -72,6 +74,27 @@ async def test_events_wait_for_others_and_then_go_by_themselves() -> None:
     ((_, batch),) = taken.frames()
     assert [*unpack(batch)] == [OPENED, OPENED]
     assert link is taken.link
+
+
+@in_fake_time
+async def test_what_is_gathered_goes_with_what_has_happened() -> None:
+    """Whoever hears an answer has heard of all that was before it; at the end nothing is left."""
+    sink, taken = ForwardingSink(), Taken()
+    gathering = GatheringSink(sink, now_ns=no_time)
+    link = WorkerLink(sink, gathering.flush)
+    link._link.connection_made(cast("object", taken))  # type: ignore[arg-type]  # by its shape
+    who, part = Who("s", "a@b", "p", None), DeletionPart("1")
+    gathering.emit_in_run(DeletionsAsked, who, part)
+    link.say(wire.Figures(1, 0, 0))
+    await turns()
+    told, figures = taken.frames()
+    assert [*unpack(told[1])] == [DeletionsAsked(session="s", account="a@b", peer="p", each=[part])]
+    assert wire.decode_up(figures[1]) == wire.Figures(1, 0, 0)
+    gathering.emit_in_run(DeletionsAsked, who, part)
+    closing = asyncio.ensure_future(link.close())
+    await turns()
+    assert len([*taken.frames()]) == 3
+    closing.cancel()
 
 
 @in_fake_time

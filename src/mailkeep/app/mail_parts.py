@@ -24,7 +24,7 @@ from mailkeep.database.engine import Database
 from mailkeep.database.opening import open_database
 from mailkeep.defence import LoginDoor
 from mailkeep.defence.seals import Seals
-from mailkeep.events import EventSink
+from mailkeep.events import RunSink
 from mailkeep.server import Gate, Holders, Meeting, Offers, Sessions, SiteCertificate, TokenHints
 from mailkeep.site import Site
 
@@ -38,7 +38,7 @@ class MailParts:
     database: Database
     hashing: HashingPool
     certificate: SiteCertificate
-    sink: EventSink
+    sink: RunSink
     on_command: Callable[[str, float], None]
 
 

@@ -38,6 +38,7 @@ from mailkeep.events import EventSink
 from mailkeep.events.failed_logins import open_failed_logins
 from mailkeep.events.fanout import Sinks
 from mailkeep.events.forwarding import unpack
+from mailkeep.events.gathering import GatheringSink
 from mailkeep.events.log import GATHERED_S, LogSink, Style
 from mailkeep.events.metrics import CONTENT_TYPE, MetricsSink, Reading
 from mailkeep.events.trail import Trail, open_trail
@@ -184,17 +185,21 @@ async def _run(
 def _without_workers(parts: _Parts, closing: contextlib.ExitStack) -> _MakeMail:
     """Serve mail in this process."""
     key, database, hashing = open_mail_parts(parts.site, closing, threads=hashing_threads())
+    sink = GatheringSink(parts.sink)
+    closing.callback(sink.flush)
     mail_parts = MailParts(
-        parts.site, key, database, hashing, parts.certificate, parts.sink, parts.metrics.command
+        parts.site, key, database, hashing, parts.certificate, sink, parts.metrics.command
     )
 
-    async def make(parts: _Parts, listeners: Sequence[Sequence[Listener]], kept: KeptDoor) -> _Mail:
+    async def make(
+        _parts: _Parts, listeners: Sequence[Sequence[Listener]], kept: KeptDoor
+    ) -> _Mail:
         check = make_password_check(mail_parts)
         await check.look_again()
         meeting = make_meeting(mail_parts, check, kept.door, Holders())
         return _Mail(
-            ServingHere(listeners[0], meeting, parts.sink),
-            RecheckHere(check, meeting.sessions, parts.sink),
+            ServingHere(listeners[0], meeting, sink),
+            RecheckHere(check, meeting.sessions, sink),
             lambda: hashing.running,
             lambda: hashing.waiting,
             check.close,

@@ -21,6 +21,7 @@ from mailkeep.app.process import cores, run_process
 from mailkeep.database import DatabaseUnavailable
 from mailkeep.database.engine import Database
 from mailkeep.events.forwarding import ForwardingSink
+from mailkeep.events.gathering import GatheringSink, no_time
 from mailkeep.server import Holders, Listener, ServingHere, SiteCertificate, for_mail
 from mailkeep.server import worker_wire as wire
 from mailkeep.server.door_asking import DoorOverSocket
@@ -121,7 +122,8 @@ class _Opened:
 
 async def _serve(opened: _Opened, listeners: Sequence[Listener]) -> None:
     """Serve, then write down what is left and tell it."""
-    link = WorkerLink(opened.sink)
+    sink = GatheringSink(opened.sink, now_ns=no_time)
+    link = WorkerLink(opened.sink, sink.flush)
     door = DoorOverSocket(opened.site.control)
     mail_parts = MailParts(
         opened.site,
@@ -129,14 +131,14 @@ async def _serve(opened: _Opened, listeners: Sequence[Listener]) -> None:
         opened.database,
         opened.hashing,
         opened.certificate,
-        opened.sink,
+        sink,
         link.command,
     )
     check = make_password_check(mail_parts)
     await check.look_again()
     holders = Holders(link.take_over)
     meeting = make_meeting(mail_parts, check, door, holders)
-    serving = ServingHere(listeners, meeting, opened.sink, workers=opened.workers)
+    serving = ServingHere(listeners, meeting, sink, workers=opened.workers)
     serving.use_now(opened.site_now)
     door.on_refusal = serving.server.turn_out
     door.start()
@@ -148,7 +150,7 @@ async def _serve(opened: _Opened, listeners: Sequence[Listener]) -> None:
             check=check,
             sessions=meeting.sessions,
             holders=holders,
-            sink=opened.sink,
+            sink=sink,
             forget_permissions=door.ask_about_everybody,
             checks=lambda: (opened.hashing.running, opened.hashing.waiting),
         ),

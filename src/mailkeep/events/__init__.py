@@ -3,6 +3,7 @@
 The events themselves are many: `from mailkeep.events import types` and say `types.LoginAccepted`.
 """
 
+from mailkeep.events.run_types import RunSink, Who
 from mailkeep.events.types import Event, EventSink, EventType
 
-__all__ = ["Event", "EventSink", "EventType"]
+__all__ = ["Event", "EventSink", "EventType", "RunSink", "Who"]

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from mailkeep.events.records import name_of
+from mailkeep.events.run_types import RUNS, Run, events_in
 from mailkeep.events.trail import MUST_NOT_MISS
-from mailkeep.events.types import Event, EventsDropped
+from mailkeep.events.types import EVENT_CLASSES, Event, EventsDropped
 
 BATCH_OCTETS = 65_536
 """So much is handed over at once: some 300 events, a millisecond of the other side's time."""
@@ -36,9 +36,7 @@ _ARRAY_32 = b"\xdd"
 _PACK = msgspec.msgpack.Encoder().encode
 _BATCH = msgspec.msgpack.Decoder(list[tuple[str, msgspec.Raw]])
 _DECODERS: dict[str, msgspec.msgpack.Decoder[Event]] = {
-    kind.type.value: msgspec.msgpack.Decoder(kind)
-    for kind in Event.__subclasses__()
-    if hasattr(kind, "type")
+    kind.__name__: msgspec.msgpack.Decoder(kind) for kind in (*EVENT_CLASSES, *RUNS)
 }
 
 
@@ -63,7 +61,7 @@ class ForwardingSink:
         before = self._octets
         item = b"" if before >= WAITING_OCTETS and _has_no_place(event, before) else _encode(event)
         if not item or len(item) > EVENT_LIMIT_OCTETS:
-            self._dropped += 1
+            self._dropped += events_in(event)
             return
         self._items.append(item)
         self._octets = after = before + len(item)
@@ -129,11 +127,14 @@ def unpack(batch: bytes) -> Iterator[Event]:
         batch: what `take` returned.
 
     Raises:
-        NoEvents: it is none, or holds an event that is not known here.
+        NoEvents: it is none, holds an event that is not known here, or says when one happened.
     """
     try:
         for name, fields_of_it in _BATCH.decode(batch):
-            yield _DECODERS[name].decode(fields_of_it)
+            event = _DECODERS[name].decode(fields_of_it)
+            if isinstance(event, Run) and event.at_us:
+                raise NoEvents("the time is the record's to say")
+            yield event
     except (msgspec.MsgspecError, UnicodeError, KeyError, RecursionError) as cause:
         raise NoEvents(f"not a batch of events: {cause}") from cause
 
@@ -145,9 +146,9 @@ def _has_no_place(event: Event, octets: int) -> bool:
 
 def _encode(event: Event) -> bytes:
     try:
-        return _PACK((name_of(type(event)), event))
+        return _PACK((type(event).__name__, event))
     except UnicodeEncodeError:
-        return _PACK((name_of(type(event)), _sendable(event)))
+        return _PACK((type(event).__name__, _sendable(event)))
 
 
 def _sendable(event: Event) -> Event:

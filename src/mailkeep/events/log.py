@@ -26,8 +26,10 @@ from typing import TextIO
 from structlog.processors import LogfmtRenderer
 
 from mailkeep.events.fanout import NeverFull
+from mailkeep.events.run_types import RUNS
 from mailkeep.events.times import text_of
 from mailkeep.events.types import (
+    EVENT_CLASSES,
     Event,
     EventType,
     FieldValue,
@@ -108,12 +110,11 @@ _ODD = re.compile(r'[ ="\\\n]')
 
 _INFO = "info"
 
-_CLASSES: tuple[type[Event], ...] = tuple(Event.__subclasses__())
-_SILENT = frozenset(of for of in _CLASSES if of.type in TRAIL_ONLY)
-_LEVELS = {of: _BAD_NEWS[of.type] for of in _CLASSES if of.type in _BAD_NEWS}
+_SILENT = frozenset(of for of in (*EVENT_CLASSES, *RUNS) if of.type in TRAIL_ONLY)
+_LEVELS = {of: _BAD_NEWS[of.type] for of in EVENT_CLASSES if of.type in _BAD_NEWS}
 """By class: an enum's member is found at four times the cost."""
 
-_MAY_WAIT = frozenset(_CLASSES) - _LEVELS.keys() - {LoginFromNewPlace}
+_MAY_WAIT = frozenset(EVENT_CLASSES) - _LEVELS.keys() - {LoginFromNewPlace}
 """What is information whatever its fields say."""
 
 
@@ -283,4 +284,4 @@ def _printable(text: str) -> str:
     return text
 
 
-_EVENT_WORDS = {of: _logfmt_word("event", of.type.value).partition("=")[2] for of in _CLASSES}
+_EVENT_WORDS = {of: _logfmt_word("event", of.type.value).partition("=")[2] for of in EVENT_CLASSES}

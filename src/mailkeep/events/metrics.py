@@ -26,7 +26,8 @@ from prometheus_client.registry import Collector
 from mailkeep.events import types
 from mailkeep.events.fanout import NeverFull
 from mailkeep.events.figures import Count, Counts, Durations, histogram
-from mailkeep.events.types import Event, EventType
+from mailkeep.events.run_types import MessagesRead, ReadPart, Run
+from mailkeep.events.types import EVENT_CLASSES, Event, EventType
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Of `MetricsSink.exposition`: the text format that every Prometheus reads."""
@@ -139,6 +140,10 @@ class MetricsSink(NeverFull):
 
     def emit(self, event: Event) -> None:
         """Count an event; never raises and never waits."""
+        if isinstance(event, Run):  # many events, which need not wait for others
+            with self._counting:
+                self._figures.count_run(event)
+            return
         events = self._events
         events.append(event)
         if len(events) >= GATHERED:
@@ -282,12 +287,22 @@ class _Figures:
             if kind in raising:
                 raising[kind](event)
 
+    def count_run(self, run: Run[Any]) -> None:
+        """Raise what the events of a run raise."""
+        kind, count = run.of, len(run.each)
+        self._events.values[kind] += count
+        if kind in self._alike:
+            self._alike[kind].value += count
+        if isinstance(run, MessagesRead):
+            for part in run.each:
+                self._count_read(part)
+
     def count_command(self, verb: str, seconds: float) -> None:
         """Count a command; see `MetricsSink.command`."""
         commands = self._commands
         (commands.get(verb) or commands[OTHER]).observe(seconds)
 
-    def _count_read(self, event: types.MessageRead) -> None:
+    def _count_read(self, event: types.MessageRead | ReadPart) -> None:
         sent = self._sent.values
         sent[event.command if event.command in sent else OTHER] += 1
         self._octets.value += max(event.octets, 0)
@@ -354,7 +369,7 @@ class _Figures:
 
 
 _ORDER = [*EventType]
-_CLASSES = sorted(Event.__subclasses__(), key=lambda of: _ORDER.index(of.type))
+_CLASSES = sorted(EVENT_CLASSES, key=lambda of: _ORDER.index(of.type))
 _MECHANISMS = frozenset(MECHANISMS)
 
 

@@ -3,7 +3,7 @@
 A row is an event or a run of them (`runs`), found under the number and the time of its first; what
 is yielded are events.
 
-Known limit: the table is what the running server has written, so the last fifth of a second may
+Known limit: the table is what the running server has written, so the last quarter of a second may
 be missing; `catch_up` brings in what a crash came between.
 """
 

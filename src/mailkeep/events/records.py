@@ -50,8 +50,8 @@ AskedBy = Sequence[str | int]
 """Values for the columns of `ASKED_BY`."""
 
 RUN_S = 1.0
-"""From a run's first event to its last, at most: a group is a fifth of a second, and more only when
-the disk takes nothing. Whoever asks for a time looks back so far."""
+"""From a run's first event to its last, at most: a group is a quarter of a second, and more only
+when the disk takes nothing. Whoever asks for a time looks back so far."""
 
 _encoded = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 """Says what the one form is."""

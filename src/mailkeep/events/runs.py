@@ -1,22 +1,23 @@
-"""Events that one session makes in a row, told together: a run.
+"""The audit trail's lines: each an event, or a run (`run_types`), and how they are read back.
 
-Responsible for which events of a group become one line of the trail, in which order the lines
-stand, and how a line's events come out again, each with its own number and time. A session that
-fetches twenty messages is then one line and one row instead of twenty.
+Responsible for which runs of a group become one line of the trail, in which order the lines stand,
+and how a line's events come out again, each with its own number and time. A session that fetches
+twenty messages is then one line and one row instead of twenty.
 
 Pure. Known limit: within a run's second, a session's events of different types stand in the order
 in which their runs began, and what others did meanwhile stands before or behind. Each event keeps
 its time.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, cast
 
+import msgspec
 from msgspec import Struct
 
-from mailkeep.events.entries import PLAIN, Entry, entry_from, shape_of
+from mailkeep.events.entries import Entry, entry_from, shape_of
 from mailkeep.events.records import (
     ASKED_BY,
     EACH,
@@ -24,7 +25,6 @@ from mailkeep.events.records import (
     LATER_US,
     NOT_KNOWN,
     RUN_EVENTS,
-    RUN_S,
     AskedBy,
     Record,
     Writable,
@@ -32,44 +32,39 @@ from mailkeep.events.records import (
     plain,
     written_alike,
 )
+from mailkeep.events.run_types import RUN_US, RUNS, Part, Run
 from mailkeep.events.times import microseconds_of, moment, text_of
-from mailkeep.events.types import DeletionAsked, DeletionDone, Event, FieldValue, MessageRead
-
-TEXT_LIMIT = 512
-"""Characters of a text in a run. What has a longer one is a line of its own, so that a full run,
-escaped, can still be read back (`LINE_LIMIT_OCTETS`); a uidl has 70 (RFC 1939 section 7)."""
-
-MERGED: tuple[type[Event], ...] = (MessageRead, DeletionAsked, DeletionDone)
-"""What comes in rows: RETR after RETR, DELE after DELE, and what is removed at QUIT."""
+from mailkeep.events.types import Event, FieldValue
 
 _SHARED = frozenset({"account", "device", "peer", "session"})
 """Fields that all events of a run have in common, where their class has them."""
 
-_RUN_US = int(RUN_S * 1_000_000)
-
 Shared = tuple[str | None, ...]
-Own = tuple[FieldValue | None, ...]
 
 
-class Run:
-    """Events of one type and one session that become one line."""
+class RunLine:
+    """A run, or some of one type and session, that become one line."""
 
-    __slots__ = ("_form", "_shared", "at_us", "each", "first")
+    __slots__ = ("_form", "_run", "at_us", "each")
 
-    def __init__(self, form: "_Form", at_us: int, first: Event, shared: Shared) -> None:
-        self._form = form
-        self._shared = shared
+    def __init__(self, at_us: int, run: Run[Any]) -> None:
+        self._form = _FORMS[type(run)]
+        self._run = run
         self.at_us = at_us
-        self.first = first
-        self.each: list[Own] = []
-        """What each event has of its own, and behind that how much later it happened."""
+        self.each: Sequence[Part] = run.each
+        """What each event has of its own; not to be changed, for the run may be written again."""
 
-    def take(self, at_us: int, shared: Shared, own: Own) -> bool:
-        """Make an event one of this run; tell whether it may be."""
-        later_us = at_us - self.at_us
-        if not 0 <= later_us < _RUN_US or len(self.each) >= RUN_EVENTS or shared != self._shared:
+    def take(self, at_us: int, run: Run[Any]) -> bool:
+        """Make the events of another run a part of this line; tell whether they may be."""
+        if len(self.each) + len(run.each) > RUN_EVENTS:
             return False
-        self.each.append((*own, later_us or None))
+        shared_of, after_us = self._form.shared_of, at_us - self.at_us
+        times_us = [part.later_us + after_us for part in run.each]
+        if min(times_us) < 0 or max(times_us) >= RUN_US or shared_of(run) != shared_of(self._run):
+            return False
+        parts = zip(run.each, times_us, strict=True)
+        later = [msgspec.structs.replace(part, later_us=time_us) for part, time_us in parts]
+        self.each = [*self.each, *later]
         return True
 
     def entry(self, seq: int, time_text: str) -> Writable:
@@ -79,61 +74,43 @@ class Run:
             seq: that number.
             time_text: the first's time as the trail writes it.
         """
-        form, kind = self._form, name_of(type(self.first))
-        text = form.text(self._shared, self.each)
+        if len(self.each) == 1:
+            return entry_from(seq, self.at_us, time_text, next(self._run.events()))
+        form, kind = self._form, name_of(type(self._run))
+        shared = form.shared_of(self._run)
+        text = form.text(shared, self.each)
         if text is None:
-            return Record(seq, moment(self.at_us), kind, form.fields(self._shared, self.each))
-        asked_by = form.asked_by(self._shared)
-        return Entry(seq, len(self.each), self.at_us, kind, time_text, text, asked_by)
+            return Record(seq, moment(self.at_us), kind, form.fields(shared, self.each))
+        return Entry(seq, len(self.each), self.at_us, kind, time_text, text, form.asked_by(shared))
 
 
 class _Form:
-    """How events of a class are taken apart, and written together."""
+    """How runs of a class are written."""
 
-    __slots__ = (
-        *("_own_names", "_own_values", "_places", "_shape", "_shape_of_own", "_shared_names"),
-        "shared_of",
-    )
+    __slots__ = ("_names", "_places", "_shape", "shared_of")
 
-    def __init__(self, of: type[Event]) -> None:
-        names = of.__struct_fields__
-        self._shared_names = tuple(name for name in names if name in _SHARED)
-        self._own_names = tuple(name for name in names if name not in _SHARED)
-        self.shared_of: Callable[[Event], Shared] = attrgetter(*self._shared_names)
-        self._own_values = _getter(self._own_names)
-        self._shape = shape_of((*self._shared_names, EACH))
-        self._shape_of_own = shape_of((*self._own_names, LATER_US))
-        self._places = [ASKED_BY.index(name) for name in self._shared_names]
+    def __init__(self, kind: type[Run[Any]]) -> None:
+        self._names = [name for name in kind.of.__struct_fields__ if name in _SHARED]
+        self._places = [ASKED_BY.index(name) for name in self._names]
+        self._shape = shape_of((*self._names, EACH))
+        self.shared_of: Callable[[Run[Any]], Shared] = attrgetter(*self._names)
+        """Returns what the events of a run have in common."""
 
-    def own_of(self, event: Event) -> Own | None:
-        """Return what an event has of its own; None if it is too long or too odd for a run."""
-        own = self._own_values(event)
-        for value in own:
-            kind = value.__class__
-            if kind is str:
-                if len(value) > TEXT_LIMIT:  # type: ignore[arg-type]  # a text
-                    return None
-            elif kind not in PLAIN:
-                return None
-        return own
-
-    def text(self, shared: Shared, each: Iterable[Own]) -> str | None:
-        """Return the fields' text of a run; None if the quick way may give another form."""
+    def text(self, shared: Shared, each: Sequence[Part]) -> str | None:
+        """Return the fields' text of a line; None if the quick way may give another form."""
         if any(value is not None and _is_odd(value) for value in shared):
             return None
-        shape_of_own = self._shape_of_own
-        octets = written_alike(self._shape(*shared, [shape_of_own(*own) for own in each]))
+        octets = written_alike(self._shape(*shared, each))
         return None if octets is None else octets.decode("ascii")
 
-    def fields(self, shared: Shared, each: Iterable[Own]) -> dict[str, FieldValue]:
-        """Return the fields of a run's record."""
-        fields = _known(self._shared_names, shared)
-        names = (*self._own_names, LATER_US)
-        in_each = {EACH: [_known(names, own) for own in each]}
-        return fields | cast("dict[str, FieldValue]", in_each)
+    def fields(self, shared: Shared, each: Sequence[Part]) -> dict[str, FieldValue]:
+        """Return the fields of a line's record."""
+        in_common = zip(self._names, shared, strict=True)
+        fields = {name: plain(value) for name, value in in_common if value is not None}
+        return fields | {EACH: cast("FieldValue", [_fields_of(part) for part in each])}
 
     def asked_by(self, shared: Shared) -> AskedBy:
-        """Return the values of the table's columns for a run, whose texts are ASCII."""
+        """Return the values of the table's columns for a line, whose texts are ASCII."""
         values: list[str | int] = [NOT_KNOWN] * len(ASKED_BY)
         for place, value in zip(self._places, shared, strict=True):
             if value is not None:
@@ -141,13 +118,13 @@ class _Form:
         return values
 
 
-Happened = tuple[int | datetime, Event | Run]
+Happened = tuple[int | datetime, Event | RunLine]
 """What becomes one line of the trail, and when: in microseconds since 1970, as all that is told in
 a server; a datetime, which costs five times as much, where somebody has one."""
 
 
 class Told(Struct, gc=False):
-    """An event and when it was told, in nanoseconds since 1970.
+    """An event, or a run of them, and when it happened, in nanoseconds since 1970.
 
     A Struct, for thousands of tuples in a queue would be looked at by the garbage collector again
     and again.
@@ -162,10 +139,10 @@ def merged(group: Iterable[Told]) -> list[Happened]:
 
     Any other event of a session ends its runs: what was read before RSET stands before it.
     """
-    merging = _Merging()
+    joining = _Joining()
     for told in group:
-        merging.take(told.at_ns // 1000, told.event)
-    return [(at_us, _alone(told)) for at_us, told in merging.lines]
+        joining.take(told.at_ns // 1000, told.event)
+    return joining.lines
 
 
 def entries_of(lines: Iterable[Happened], seq: int) -> list[Writable]:
@@ -175,7 +152,7 @@ def entries_of(lines: Iterable[Happened], seq: int) -> list[Writable]:
     for at, told in lines:
         at_us = at if isinstance(at, int) else microseconds_of(at)
         time_text = text_of(at_us)
-        if isinstance(told, Run):
+        if isinstance(told, RunLine):
             entries.append(told.entry(seq, time_text))
             seq += len(told.each)
         else:
@@ -193,47 +170,34 @@ def records_of(record: Record) -> list[Record]:
     return [_one_of(record, place, shared, own) for place, own in enumerate(each)]
 
 
-_Runs = dict[type[Event], Run]
-_NO_RUNS: _Runs = {}
+_Lines = dict[type[Event], RunLine]
+_NO_LINES: _Lines = {}
 
 
-class _Merging:
+class _Joining:
     """A group on its way to lines."""
 
-    __slots__ = ("_runs", "lines")
+    __slots__ = ("_open", "lines")
 
     def __init__(self) -> None:
-        self.lines: list[tuple[int, Event | Run]] = []
-        self._runs: dict[str | None, _Runs] = {}
+        self.lines: list[Happened] = []
+        self._open: dict[str | None, _Lines] = {}
 
     def take(self, at_us: int, event: Event) -> None:
-        """Make an event a part of its session's run, or a line of its own."""
-        kind = type(event)
-        form = _FORMS.get(kind)
-        own = None if form is None else form.own_of(event)
-        if form is None or own is None:
-            self._take_alone(at_us, event)
+        """Make an event a line of its own, or a run a part of its session's line."""
+        if isinstance(event, Run):
+            self._take_run(at_us, event)
             return
-        shared = form.shared_of(event)
-        run = self._runs.get(getattr(event, "session", None), _NO_RUNS).get(kind)
-        if run is None or not run.take(at_us, shared, own):
-            self._begin(Run(form, at_us, event, shared)).take(at_us, shared, own)
-
-    def _take_alone(self, at_us: int, event: Event) -> None:
-        if self._runs:
-            self._runs.pop(getattr(event, "session", None), None)
+        if self._open:
+            self._open.pop(getattr(event, "session", None), None)
         self.lines.append((at_us, event))
 
-    def _begin(self, run: Run) -> Run:
-        runs = self._runs.setdefault(getattr(run.first, "session", None), {})
-        runs[type(run.first)] = run
-        self.lines.append((run.at_us, run))
-        return run
-
-
-def _alone(told: Event | Run) -> Event | Run:
-    """Return the event of a run that has no other."""
-    return told.first if isinstance(told, Run) and len(told.each) == 1 else told
+    def _take_run(self, at_us: int, run: Run[Any]) -> None:
+        line = self._open.get(run.session, _NO_LINES).get(type(run))
+        if line is None or not line.take(at_us, run):
+            line = RunLine(at_us, run)
+            self._open.setdefault(run.session, {})[type(run)] = line
+            self.lines.append((at_us, line))
 
 
 def _one_of(
@@ -245,15 +209,14 @@ def _one_of(
     return Record(run.seq + place, run.at + later, run.type, in_order)
 
 
-def _getter(names: tuple[str, ...]) -> Callable[[Event], Own]:
-    """Return what gets fields of an event; of a single one `attrgetter` makes no tuple."""
-    get: Callable[[Event], Any] = attrgetter(*names)
-    return get if len(names) > 1 else lambda event: (get(event),)
-
-
-def _known(names: Iterable[str], values: Iterable[FieldValue | None]) -> dict[str, FieldValue]:
-    named = zip(names, values, strict=True)
-    return {name: plain(value) for name, value in named if value is not None}
+def _fields_of(part: Part) -> dict[str, FieldValue]:
+    """Return what is known of a part; what happened at the line's time does not say when."""
+    known = msgspec.structs.asdict(part).items()
+    return {
+        name: plain(value)
+        for name, value in known
+        if value is not None and not (name == LATER_US and not value)
+    }
 
 
 def _is_odd(value: str) -> bool:
@@ -261,4 +224,4 @@ def _is_odd(value: str) -> bool:
     return value.__class__ is not str or len(value) > FIELD_LIMIT
 
 
-_FORMS = {of: _Form(of) for of in MERGED}
+_FORMS: dict[type[Event], _Form] = {kind: _Form(kind) for kind in RUNS}

@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from mailkeep.database.engine import Database
 from mailkeep.database.errors import DatabaseUnavailable
@@ -27,6 +28,7 @@ from mailkeep.events import trail_database
 from mailkeep.events.chain import Chain, open_chain
 from mailkeep.events.checkpoints import CHECKPOINT_EVENTS
 from mailkeep.events.records import Writable
+from mailkeep.events.run_types import Run, events_in
 from mailkeep.events.runs import Told, merged
 from mailkeep.events.trail_database import open_trail_database
 from mailkeep.events.types import (
@@ -107,6 +109,8 @@ class Trail:
         self._group_s = group_s
         self._changed = threading.Condition()
         self._queue: deque[Told] = deque()
+        self._in_runs = 0
+        """How many events the runs in the queue tell, beyond one each."""
         self._wake_from = _NO_NEED
         """With so many in the queue, the one that is coming included, the thread is woken."""
         self._dropped = 0
@@ -129,27 +133,30 @@ class Trail:
     @property
     def waiting(self) -> int:
         """How many events are not written yet."""
-        return len(self._queue)
+        return len(self._queue) + self._in_runs
 
     def emit(self, event: Event) -> None:
         """Take note of an event; see `EventSink`."""
         queue = self._queue
-        waiting = len(queue)
+        waiting = len(queue) + self._in_runs
         if (waiting >= WAITING_EVENTS or self._closing) and self._has_to_drop(event):
             return
-        queue.append(Told(self._now_ns(), event))
-        if waiting + 1 >= self._wake_from:
+        if isinstance(event, Run):
+            self._append_run(event)
+        else:
+            queue.append(Told(self._now_ns(), event))
+        if len(queue) + self._in_runs >= self._wake_from:
             with self._changed:
                 self._changed.notify_all()
 
     def has_room(self) -> bool:
         """Tell whether `ready` need not wait; see `EventSink`."""
-        return len(self._queue) < WAITING_EVENTS
+        return len(self._queue) + self._in_runs < WAITING_EVENTS
 
     async def ready(self) -> None:
         """Return when an event that must not be missed has room; see `EventSink`."""
         with self._changed:
-            if len(self._queue) < WAITING_EVENTS:
+            if self.has_room():
                 return
             turn = asyncio.get_running_loop().create_future()
             self._waiting[turn] = None
@@ -165,7 +172,7 @@ class Trail:
         For who keeps an event elsewhere until then, so that a crash does not lose it.
         """
         with self._changed:
-            emitted = self._taken + len(self._queue)
+            emitted = self._taken + len(self._queue)  # a run counts once here
             if self._written >= emitted:
                 return
             turn = asyncio.get_running_loop().create_future()
@@ -186,10 +193,11 @@ class Trail:
         with self._changed:
             self._changed.notify_all()
         self._thread.join(timeout_s)
-        if left := self._dropped + len(self._queue):
+        if left := self._dropped + self.waiting:
             self._told.emit(EventsDropped(count=left))
         self._dropped = 0
         self._queue.clear()
+        self._in_runs = 0
         self._let_on(0)
         if not self._thread.is_alive():  # a write that hangs still holds the files
             self._chain.close()
@@ -205,9 +213,15 @@ class Trail:
         """Tell whether an event has no place, and count it then."""
         limit = LIMIT_EVENTS if event.type in MUST_NOT_MISS else WAITING_EVENTS
         with self._changed:
-            is_dropped = self._closing or len(self._queue) >= limit
-            self._dropped += is_dropped
+            is_dropped = self._closing or self.waiting >= limit
+            self._dropped += is_dropped * events_in(event)
         return is_dropped
+
+    def _append_run(self, run: Run[Any]) -> None:
+        at_ns = run.at_us * 1000 or self._now_ns()
+        with self._changed:
+            self._queue.append(Told(at_ns, run))
+            self._in_runs += len(run.each) - 1
 
     def _next_group(self) -> list[Told] | None:
         """Wait for events or for a checkpoint's time; None when there is nothing left to do."""
@@ -215,13 +229,21 @@ class Trail:
             self._wait_for_events(1, self._chain.checkpoint_due_in_s(self._now()))
             if self._queue:
                 self._wait_for_events(GROUP_EVENTS, self._group_s)
-            group = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_EVENTS))]
+            group = self._take_group()
             if self._dropped and not self._closing:
                 self._telling_dropped = EventsDropped(count=self._dropped)
                 group.append(Told(self._now_ns(), self._telling_dropped))
             self._taken += len(group)
             is_end = self._closing and not group and not self._chain.end.events_unsigned
         return None if is_end else group
+
+    def _take_group(self) -> list[Told]:
+        """Take what is written together out of the queue; the lock is held."""
+        queue, group, room = self._queue, list[Told](), GROUP_EVENTS
+        while queue and (room := room - events_in(queue[0].event)) >= 0:
+            group.append(queue.popleft())
+        self._in_runs -= _beyond_one_each(group)
+        return group
 
     def _wait_for_events(self, count: int, timeout_s: float | None) -> None:
         """Wait until so many are there, or the program ends.
@@ -230,7 +252,7 @@ class Trail:
         set it: one of the two sees the other.
         """
         self._wake_from = count
-        self._changed.wait_for(lambda: len(self._queue) >= count or self._closing, timeout_s)
+        self._changed.wait_for(lambda: self.waiting >= count or self._closing, timeout_s)
         self._wake_from = _NO_NEED
 
     def _write(self, group: list[Told]) -> bool:
@@ -287,6 +309,7 @@ class Trail:
     def _put_back(self, group: list[Told]) -> None:
         with self._changed:
             self._queue.extendleft(reversed(group))
+            self._in_runs += _beyond_one_each(group)
 
     def _tell_failure(self, failure: Exception) -> None:
         if not self._is_failing:
@@ -309,7 +332,7 @@ class Trail:
             self._written += written
             ready = [turn for target, turn in self._settling if target <= self._written]
             self._settling = [it for it in self._settling if it[0] > self._written]
-            if len(self._queue) < WAITING_EVENTS:
+            if self.has_room():
                 ready += self._waiting
                 self._waiting = {}
         for turn in ready:
@@ -357,6 +380,10 @@ def open_trail(
         trail.emit(mended)
         told.emit(mended)
     return trail
+
+
+def _beyond_one_each(group: list[Told]) -> int:
+    return sum([events_in(told.event) for told in group]) - len(group)
 
 
 def _finish(turn: asyncio.Future[None]) -> None:

@@ -70,8 +70,8 @@ class EventType(Enum):
 class Event(Struct, frozen=True, kw_only=True, gc=False):
     """Something that happened; `None` in a field means not known.
 
-    A Struct and no dataclass: a session that fetches twenty messages makes two dozen of them, and
-    a frozen dataclass takes eight times as long to make. Texts and numbers form no cycle: the
+    A Struct and no dataclass: every session makes some of them, and a frozen dataclass takes eight
+    times as long to make. Texts and numbers form no cycle: the
     garbage collector need not look at them.
     """
 
@@ -520,6 +520,10 @@ class InternalError(Event, frozen=True, kw_only=True):
     peer: str | None = None
     reason: str
     trace: str
+
+
+EVENT_CLASSES: tuple[type[Event], ...] = tuple(Event.__subclasses__())
+"""Every class of events; one that tells several of them at once (`run_types`) is none of these."""
 
 
 class EventSink(Protocol):

@@ -9,6 +9,13 @@ from dataclasses import dataclass
 
 from mailkeep.events import Event
 from mailkeep.events import types as events
+from mailkeep.events.run_types import (
+    DeletionsAsked,
+    DeletionsDone,
+    MessagesRead,
+    ReadPart,
+    events_in,
+)
 
 HOW = "its worker ended"
 
@@ -79,16 +86,28 @@ def _read(sessions: _Sessions, event: Event, _now_s: float) -> None:
     assert isinstance(event, events.MessageRead)  # noqa: S101
     known = sessions.get(event.session)
     if known is not None:
-        known.octets += event.octets
-        known.retrieved += event.complete and event.command == "RETR"
-        known.topped += event.complete and event.command == "TOP"
+        _add(known, event)
+
+
+def _read_in_a_row(sessions: _Sessions, event: Event, _now_s: float) -> None:
+    assert isinstance(event, MessagesRead)  # noqa: S101
+    known = sessions.get(event.session)
+    if known is not None:
+        for part in event.each:
+            _add(known, part)
+
+
+def _add(known: _Open, read: events.MessageRead | ReadPart) -> None:
+    known.octets += read.octets
+    known.retrieved += read.complete and read.command == "RETR"
+    known.topped += read.complete and read.command == "TOP"
 
 
 def _delete(sessions: _Sessions, event: Event, _now_s: float) -> None:
-    assert isinstance(event, events.DeletionAsked)  # noqa: S101
+    assert isinstance(event, events.DeletionAsked | DeletionsAsked)  # noqa: S101
     known = sessions.get(event.session)
     if known is not None:
-        known.deleted += 1
+        known.deleted += events_in(event)
 
 
 def _withdraw(sessions: _Sessions, event: Event, _now_s: float) -> None:
@@ -99,18 +118,21 @@ def _withdraw(sessions: _Sessions, event: Event, _now_s: float) -> None:
 
 
 def _remove(sessions: _Sessions, event: Event, _now_s: float) -> None:
-    assert isinstance(event, events.DeletionDone)  # noqa: S101
+    assert isinstance(event, events.DeletionDone | DeletionsDone)  # noqa: S101
     known = sessions.get(event.session)
     if known is not None:
-        known.removed += 1
+        known.removed += events_in(event)
 
 
 _NOTING: dict[type[Event], Callable[[_Sessions, Event, float], None]] = {
     events.LoginAccepted: _begin,
     events.SessionEnded: _end,
     events.MessageRead: _read,
+    MessagesRead: _read_in_a_row,
     events.DeletionAsked: _delete,
+    DeletionsAsked: _delete,
     events.DeletionsWithdrawn: _withdraw,
     events.DeletionDone: _remove,
+    DeletionsDone: _remove,
 }
 """By type, because every event is looked at and most are none of these."""

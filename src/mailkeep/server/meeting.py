@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mailkeep.accounts import May
-from mailkeep.events import EventSink
+from mailkeep.events import RunSink, Who
 from mailkeep.events import types as events
 from mailkeep.maildrop import Maildrop, MaildropBusy, MaildropStore, MaildropUnavailable
 from mailkeep.pop3 import CapabilityOffers, Err, Security, ServerSide
 from mailkeep.sasl import ChannelBinding, MechanismFactory, MechanismOffers, server_mechanisms
 from mailkeep.server import replies
-from mailkeep.server.after_login import Session, Telling, Who, serve_maildrop
+from mailkeep.server.after_login import Session, Telling, serve_maildrop
 from mailkeep.server.after_login.begun import begin
 from mailkeep.server.before_login import (
     Admitted,
@@ -63,7 +63,7 @@ class Meeting:
 
     gate: Gate
     store: MaildropStore
-    sink: EventSink
+    sink: RunSink
     limits: Limits
     holders: Holders
     sessions: Sessions

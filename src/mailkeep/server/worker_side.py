@@ -60,10 +60,12 @@ class WorkerLink:
 
     Args:
         outbox: events that go up.
+        before: called before they go, for what has been gathered and is not told yet.
     """
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: Outbox, before: Callable[[], None] = lambda: None) -> None:
         self._outbox = outbox
+        self._before = before
         self._loop = asyncio.get_running_loop()
         self._link = FrameLink(self._take)
         self._flushing: asyncio.TimerHandle | None = None
@@ -109,6 +111,7 @@ class WorkerLink:
 
     def flush(self) -> None:
         """Send all events that have happened, unless the supervisor is behind."""
+        self._before()
         if self._flushing is not None:
             self._flushing.cancel()
             self._flushing = None
@@ -123,6 +126,7 @@ class WorkerLink:
 
     async def close(self) -> None:
         """Send everything, then end the link."""
+        self._before()
         while not (self._outbox.is_empty or self._link.lost.done()):
             self.flush()
             await asyncio.sleep(GATHERED_S if self._link.is_congested else 0)

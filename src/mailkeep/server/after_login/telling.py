@@ -5,23 +5,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from mailkeep.events import EventSink
+from mailkeep.events import RunSink, Who
 from mailkeep.events import types as events
+from mailkeep.events.run_types import (
+    DeletionPart,
+    DeletionsAsked,
+    DeletionsDone,
+    MessagesRead,
+    ReadPart,
+)
 from mailkeep.maildrop import Listing
 from mailkeep.values import Index, Uidl
 
 TOLD_A_TURN = 500
 """Removed messages that are told of before others have their turn: some 5 ms."""
-
-
-@dataclass(frozen=True, slots=True)
-class Who:
-    """Whose session it is, for events."""
-
-    session: str
-    account: str
-    peer: str
-    device: str | None
 
 
 @dataclass(slots=True)
@@ -52,7 +49,7 @@ class Telling:
         "has_room",
     )
 
-    def __init__(self, sink: EventSink, who: Who, listing: Listing) -> None:
+    def __init__(self, sink: RunSink, who: Who, listing: Listing) -> None:
         self._sink = sink
         self._who = who
         self._listing = listing
@@ -68,7 +65,8 @@ class Telling:
         self._sent_whole_count = 0
 
     async def ready(self) -> None:
-        """Wait until what must not be missed has room; see `EventSink.ready`."""
+        """Tell what has been gathered, and wait until what must not be missed has room."""
+        self._sink.end_runs(self._who.session)
         await self._sink.ready()
 
     def sent(self, index: Index, body_lines: int | None, sent: "Sent") -> None:
@@ -80,21 +78,10 @@ class Telling:
             sent: what of it.
         """
         self._octets += sent.octets
-        who = self._who
-        self._sink.emit(
-            events.MessageRead(
-                session=who.session,
-                account=who.account,
-                peer=who.peer,
-                device=who.device,
-                command="RETR" if body_lines is None else "TOP",
-                body_lines=body_lines,
-                uidl=self._listing.uidl(index).decode(),
-                octets=sent.octets,
-                complete=sent.complete,
-                sha256=sent.sha256,
-            )
-        )
+        command = "RETR" if body_lines is None else "TOP"
+        uidl = self._listing.uidl(index).decode()
+        part = ReadPart(uidl, sent.octets, command, sent.complete, body_lines, sent.sha256)
+        self._sink.emit_in_run(MessagesRead, self._who, part)
         if not sent.complete:
             return
         if body_lines is None:
@@ -106,10 +93,7 @@ class Telling:
     def marked(self, uidl: Uidl) -> None:
         """Tell of DELE."""
         self._deleted += 1
-        who = self._who
-        self._sink.emit(
-            events.DeletionAsked(session=who.session, account=who.account, uidl=uidl.decode())
-        )
+        self._sink.emit_in_run(DeletionsAsked, self._who, DeletionPart(uidl.decode()))
 
     def withdrawn(self, messages: int) -> None:
         """Tell of RSET, if it took any mark away."""
@@ -129,24 +113,17 @@ class Telling:
         try:
             self._tell_removed(islice(untold, TOLD_A_TURN))
             for _ in range(TOLD_A_TURN, len(uidls), TOLD_A_TURN):
-                await self._sink.ready()
+                await self.ready()
                 await asyncio.sleep(0)
                 self._tell_removed(islice(untold, TOLD_A_TURN))
         finally:
             self._tell_removed(untold)
+            self._sink.end_runs(self._who.session)
 
     def _tell_removed(self, uidls: Iterable[Uidl]) -> None:
-        who = self._who
+        emit_in_run, who = self._sink.emit_in_run, self._who
         for uidl in uidls:
-            self._sink.emit(
-                events.DeletionDone(
-                    session=who.session,
-                    account=who.account,
-                    peer=who.peer,
-                    device=who.device,
-                    uidl=uidl.decode(),
-                )
-            )
+            emit_in_run(DeletionsDone, who, DeletionPart(uidl.decode()))
 
     def not_removed(self, messages: int, reason: str) -> None:
         """Tell of marked messages that stayed."""
