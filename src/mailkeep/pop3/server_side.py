@@ -89,6 +89,8 @@ class ServerSide:
         "_bad_after",
         "_bad_before",
         "_bad_in_a_row",
+        "_hears_nothing",
+        "_is_exchange",
         "_legal",
         "_line_limit_octets",
         "_lines",
@@ -116,8 +118,10 @@ class ServerSide:
     def _move(self, phase: Phase) -> None:
         self._phase = phase
         self._legal = LEGAL[phase][self.security]
-        is_exchange = phase is Phase.EXCHANGE
-        self._line_limit_octets = SASL_LIMIT_OCTETS if is_exchange else COMMAND_LIMIT_OCTETS
+        # An enum's member is found slowly: found out here, not at each line.
+        self._hears_nothing = phase is Phase.CLOSED or phase is Phase.ENCRYPTING
+        self._is_exchange = phase is Phase.EXCHANGE
+        self._line_limit_octets = SASL_LIMIT_OCTETS if self._is_exchange else COMMAND_LIMIT_OCTETS
 
     @property
     def phase(self) -> Phase:
@@ -141,8 +145,7 @@ class ServerSide:
         """
         if self._pending is not None:
             raise LocalProtocolError("the command before was not answered")
-        phase = self._phase
-        if phase is Phase.CLOSED or phase is Phase.ENCRYPTING:
+        if self._hears_nothing:
             return NEED_DATA
         try:
             line = self._lines.next_line(self._line_limit_octets)
@@ -152,7 +155,7 @@ class ServerSide:
             return self._next_long_event()
         if line is None:
             return NEED_DATA
-        return self._read_response(line) if phase is Phase.EXCHANGE else self._read(line)
+        return self._read_response(line) if self._is_exchange else self._read(line)
 
     def answer(self, reply: Reply) -> bytes:
         """Return the octets of the one reply to what `next_event` returned.
