@@ -93,8 +93,8 @@ PIPELINED = Row(
     1.4,
     Load("pipelined", MAIL),
     is_quick=True,
-    reached_to_rival=0.75,
-    reached_to_floor=4.9,
+    reached_to_rival=0.67,
+    reached_to_floor=4.5,
 )
 POLLED = Row(
     "poll",
@@ -134,7 +134,6 @@ DELETE = Row(
     "download and delete 1,000 x 5 kB, durable QUIT",
     Unit.MESSAGE,
     0.6,
-    reached_to_rival=1.5,
 )
 MEMORY = Row(
     "memory",
