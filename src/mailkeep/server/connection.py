@@ -334,7 +334,7 @@ class Connection(Clocked):
         if channel.peer_closed:
             self._end_of_input = True
         if plaintext:
-            if self._hear is not None:
+            if self._hear is not None and self._is_awaited:  # who listens learns of what it raises
                 self._have_heard(self._hear, plaintext)  # and what TLS has to say leaves with it
                 if self._end_of_input:
                     self._wake()
