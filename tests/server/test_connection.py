@@ -26,6 +26,7 @@ from mailkeep.server.connection import (
 )
 from mailkeep.server.small_reads import ARRIVAL_OCTETS
 from mailkeep.server.turnstile import WORKS_A_TURN, Turnstile
+from mailkeep.server.wire import Disconnected
 from mailkeep.site import Endpoint, Limits
 
 LIMITS = Limits()
@@ -456,3 +457,24 @@ class SlowPieces(Pieces):
     async def next_piece(self) -> bytes:
         await self.go_on.wait()
         return await super().next_piece()
+
+
+async def test_nothing_is_heard_while_nobody_waits_for_what_that_raises() -> None:
+    """Whoever listens was woken and has not had his turn: an error now would be told to nobody."""
+    connection = a_connection()
+    connection.connection_made(FakeTransport(connection))
+    heard: list[bytes] = []
+
+    def hear(octets: bytes) -> bool:
+        heard.append(octets)
+        return True
+
+    listening = asyncio.create_task(connection.attend(hear))
+    await settle()
+    connection.data_received(b"a")
+    connection.eof_received()
+    connection.data_received(b"b")
+    assert heard == [b"a"]
+    assert connection.has_arrived
+    with pytest.raises(Disconnected):
+        await listening
